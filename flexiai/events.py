@@ -1,0 +1,203 @@
+"""What happened, as frozen values: the one contract between the failover code and whoever watches it.
+
+Metrics, logs, the health page, the journal and the harness are all listeners. A listener is called synchronously, in
+the worker's event loop, in the order in which things happened; it must be quick and must not raise.
+
+Every event has `t`, seconds on the worker's event-loop clock (on Linux the host's CLOCK_MONOTONIC, so that events of
+several processes of one host can be put in order), and `worker`, the worker's identity (`host:pid` unless told
+otherwise). `kind` is the event's stable name in JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from flexiai.core.circuit import Cause, State
+from flexiai.core.outcome import Outcome, Trouble
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """Something that happened on a worker."""
+
+    t: float
+    worker: str
+
+
+Listener = Callable[[Event], None]
+
+
+class WorkerStarted(Event, frozen=True, tag="worker.started"):
+    """A client began to live on this worker. `providers` in order of priority; `pid` is the process."""
+
+    pid: int
+    providers: tuple[str, ...]
+
+
+class WorkerReady(Event, frozen=True, tag="worker.ready"):
+    """The worker may take requests. `synced`: it has read the fleet's records (False: Redis did not answer in time)."""
+
+    synced: bool
+
+
+class WorkerStopped(Event, frozen=True, tag="worker.stopped"):
+    """The worker closed its client in good order."""
+
+
+class RequestStarted(Event, frozen=True, tag="request.started"):
+    """A caller asked. `request` is the caller's id for it (the app: X-Request-ID) or one drawn here."""
+
+    request: str
+
+
+class RequestEnded(Event, frozen=True, tag="request.ended"):
+    """A request's one end.
+
+    result    ok (answered) | failed (no provider could) | rejected (the caller's own error) | cancelled (caller gone)
+    provider  who answered, or whose refusal was returned
+    attempts  how many attempts were made
+    """
+
+    request: str
+    result: Literal["ok", "failed", "rejected", "cancelled"]
+    attempts: int
+    provider: str | None = None
+    error: str | None = None
+    retry_after_s: float | None = None
+
+
+class AttemptStarted(Event, frozen=True, tag="attempt.started"):
+    """A provider is asked. `skipped`: better ones whose breaker refused. `probe`: this is a half-open probe."""
+
+    request: str
+    attempt: int
+    provider: str
+    probe: bool = False
+    skipped: tuple[str, ...] = ()
+
+
+class AttemptEnded(Event, frozen=True, tag="attempt.ended"):
+    """An attempt's one end. `counted` is False where the breaker dropped a result that began in an earlier life."""
+
+    request: str
+    attempt: int
+    provider: str
+    outcome: Outcome
+    counted: bool = True
+    probe: bool = False
+    trouble: Trouble | None = None
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+class Transition(Event, frozen=True, tag="breaker.transition"):
+    """This worker's breaker changed its state. `epoch` is the fleet record it stands on (its own not yet included).
+
+    open_for_s     seconds from now until a probe is due, when `to` is OPEN
+    failure_count  consecutive failures seen when it happened
+    """
+
+    provider: str
+    frm: State
+    to: State
+    cause: Cause
+    epoch: int
+    open_for_s: float = 0.0
+    failure_count: int = 0
+
+
+class RecordApplied(Event, frozen=True, tag="sync.applied"):
+    """A newer fleet record became this worker's.
+
+    via     notice (pub/sub) | read (subscribe, reconcile) | reply (the store's answer to our proposal: `accepted` says
+            whether it is our own transition)
+    origin  the worker that caused the record
+    """
+
+    provider: str
+    epoch: int
+    state: State
+    reason: Cause
+    origin: str
+    via: Literal["notice", "read", "reply"]
+    accepted: bool = False
+    since_ms: int = 0
+    open_for_ms: int = 0
+
+
+class NoticeIgnored(Event, frozen=True, tag="sync.ignored"):
+    """A notice that was not newer than what this worker has: a duplicate, late or reordered one."""
+
+    provider: str
+    epoch: int
+    known: int
+
+
+class ProposalSent(Event, frozen=True, tag="sync.proposed"):
+    """This worker told the store of a transition of its own; the answer comes as RecordApplied or ProposalFailed."""
+
+    provider: str
+    state: State
+    base: int
+
+
+class ProposalFailed(Event, frozen=True, tag="sync.propose_failed"):
+    """The store could not be told; the proposal is kept and sent again."""
+
+    provider: str
+    error: str
+
+
+class RecordRestored(Event, frozen=True, tag="sync.restored"):
+    """The store had lost (or never had) a record this worker knows; the worker wrote it back."""
+
+    provider: str
+    epoch: int
+
+
+class SyncUp(Event, frozen=True, tag="sync.up"):
+    """Subscribed, confirmed by the server, and all records read since."""
+
+    reconnects: int
+
+
+class SyncDown(Event, frozen=True, tag="sync.down"):
+    """The subscription or the store was lost, and why."""
+
+    error: str
+
+
+class ListenerRestarted(Event, frozen=True, tag="sync.listener_restarted"):
+    """The listener task had died of something unforeseen and was started again."""
+
+    error: str
+
+
+class ProbeLease(Event, frozen=True, tag="probe.lease"):
+    """The fleet's right to probe a provider: won, lost to another, released, expired, or taken without the store."""
+
+    provider: str
+    action: Literal["won", "denied", "released", "lost", "alone"]
+
+
+AnyEvent = (
+    WorkerStarted
+    | WorkerReady
+    | WorkerStopped
+    | RequestStarted
+    | RequestEnded
+    | AttemptStarted
+    | AttemptEnded
+    | Transition
+    | RecordApplied
+    | NoticeIgnored
+    | ProposalSent
+    | ProposalFailed
+    | RecordRestored
+    | SyncUp
+    | SyncDown
+    | ListenerRestarted
+    | ProbeLease
+)

@@ -1,0 +1,78 @@
+"""The seam to the fleet's store: what the replicator needs of Redis, or of memory.
+
+Every operation is bounded in time and raises `SyncError` when the store cannot be reached. Facts arrive as `Told`:
+the circuit together with how long it still has to stay open, so that nobody compares clocks.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from flexiai.core.circuit import Circuit, Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A fact as it reached us. `left_s`: seconds until a probe is due, counted from when the store said so."""
+
+    provider: str
+    circuit: Circuit
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The store's answer to a proposal: what it now holds, and whether that is what we proposed."""
+
+    accepted: bool
+    told: Told
+
+
+class Subscription(Protocol):
+    """A live subscription to every transition of the fleet."""
+
+    async def next(self, timeout_s: float) -> Told | None:
+        """The next notice, or None when none came in time. Raises SyncError when the subscription is lost."""
+        ...
+
+    async def ping(self, timeout_s: float) -> list[Told]:
+        """Prove that the subscription is alive; the notices that came meanwhile. SyncError without a pong in time."""
+        ...
+
+
+class Bus(Protocol):
+    """The fleet's store and its notices."""
+
+    def subscribe(self, providers: tuple[str, ...]) -> AbstractAsyncContextManager[Subscription]:
+        """Subscribed, and confirmed by the store, on entry."""
+        ...
+
+    async def read(self) -> dict[str, Told]:
+        """All records, in one round trip. Providers without a record are absent."""
+        ...
+
+    async def propose(self, provider: str, proposal: Proposal, age_s: float) -> Verdict:
+        """Compare, store and publish in one step (`core.circuit.decide`); `age_s`: how old the evidence is."""
+        ...
+
+    async def restore(self, provider: str, circuit: Circuit) -> Told:
+        """Write back a record that the store has lost; what it holds afterwards (ours, or a newer one)."""
+        ...
+
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Take the probe lease if nobody has it."""
+        ...
+
+    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Keep the probe lease; False if it is no longer ours."""
+        ...
+
+    async def release(self, provider: str, token: str) -> None:
+        """Give the probe lease back, if it is still ours."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...

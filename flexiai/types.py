@@ -1,0 +1,125 @@
+"""Settings: frozen, validated, with units in their names. Defaults are what a production fleet should start with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a misspelt name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ProviderConfig(Settings):
+    """One LLM provider.
+
+    name      also the name of its circuit in Redis; `openai` and `anthropic` imply their wire format
+    api_key   never shown in logs, reprs or errors
+    model     the model asked for unless a request names one
+    priority  lower is asked first
+    base_url  where it lives, if not at the vendor's address (any OpenAI-compatible server works by it)
+    wire      the HTTP format it speaks; None: by name, else `openai`
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    api_key: SecretStr | None = None
+    model: str = Field(min_length=1)
+    priority: int = 1
+    base_url: str | None = None
+    wire: Literal["openai", "anthropic"] | None = None
+
+
+class BreakerConfig(Settings):
+    """When a provider's breaker opens, how long it stays open, and how it is probed (docs/failover.md, section 1).
+
+    failure_threshold   consecutive failures that open it
+    window_s            the window of the two rates below
+    failure_rate        share of failed calls in the window that opens it, given min_calls (None: off)
+    slow_call_rate      share of calls slower than slow_call_duration_s that opens it, given min_calls (None: off)
+    reset_timeout_s     how long it stays open at first; each failed probe round multiplies that by reset_growth, up
+                        to max_reset_timeout_s, spread by ±reset_jitter of itself
+    half_open_max_calls probes let through at a time, and successes that close it
+    max_retry_after_s   cap on a provider's own Retry-After
+    misconfigured_for_s how long a provider is left alone that refused our credentials
+    """
+
+    failure_threshold: int = Field(5, ge=1)
+    window_s: Seconds = 30.0
+    failure_rate: Share | None = 0.5
+    min_calls: int = Field(20, ge=1)
+    slow_call_duration_s: Seconds = 30.0
+    slow_call_rate: Share | None = None
+    reset_timeout_s: Seconds = 30.0
+    reset_growth: float = Field(2.0, ge=1)
+    reset_jitter: float = Field(0.1, ge=0, lt=1)
+    max_reset_timeout_s: Seconds = 300.0
+    half_open_max_calls: int = Field(1, ge=1)
+    max_retry_after_s: Seconds = 300.0
+    misconfigured_for_s: Seconds = 300.0
+
+    @model_validator(mode="after")
+    def _growing(self) -> BreakerConfig:
+        if self.max_reset_timeout_s < self.reset_timeout_s:
+            raise ValueError("max_reset_timeout_s must not be less than reset_timeout_s")
+        return self
+
+
+class RequestConfig(Settings):
+    """What one request may cost.
+
+    deadline_s         over all attempts
+    attempt_timeout_s  over one attempt (never beyond the deadline)
+    retries            further attempts on the same provider before the next one is asked
+    retry_budget       most further attempts per request, over budget_window_s (1.0: one more for each request on
+                       average); a floor of ten attempts a window keeps small loads able to fail over
+    """
+
+    deadline_s: Seconds = 60.0
+    attempt_timeout_s: Seconds = 30.0
+    connect_timeout_s: Seconds = 5.0
+    retries: int = Field(0, ge=0, le=10)
+    retry_budget: float = Field(1.0, ge=0)
+    budget_window_s: Seconds = 10.0
+
+
+class SyncConfig(Settings):
+    """How workers share what they know.
+
+    enabled, backend       `redis` (a fleet), `memory` (one process); disabled: each client for itself
+    redis_*, redis_url     where Redis is; a URL (redis://, rediss://, unix://) wins over the parts
+    prefix                 separates fleets that share one Redis; goes before every key and channel
+    reconcile_interval_s   all records are read this often, whatever was heard
+    health_interval_s      the subscription is pinged this often; pong_timeout_s later it counts as dead
+    operation_timeout_s    bound of every Redis operation
+    join_timeout_s         a worker is ready after this long even if Redis did not answer
+    reconnect_min_s/max_s  backoff of reconnects
+    lease_s                how long a worker may hold the right to probe without renewing it
+    probe_idle_s           a holder that found no request to probe with gives the lease back after this long
+    evidence               who counts failures: `worker`, each for itself
+    """
+
+    enabled: bool = True
+    backend: Literal["redis", "memory"] = "redis"
+    redis_host: str = "localhost"
+    redis_port: int = Field(6379, ge=1, le=65535)
+    redis_db: int = Field(0, ge=0)
+    redis_username: str | None = None
+    redis_password: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    prefix: str = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,64}$")
+    reconcile_interval_s: Seconds = 1.0
+    health_interval_s: Seconds = 2.0
+    pong_timeout_s: Seconds = 1.0
+    operation_timeout_s: Seconds = 1.0
+    join_timeout_s: Seconds = 1.0
+    reconnect_min_s: Seconds = 0.05
+    reconnect_max_s: Seconds = 1.0
+    lease_s: Seconds = 5.0
+    probe_idle_s: Seconds = 1.0
+    evidence: Literal["worker"] = "worker"

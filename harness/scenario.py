@@ -1,0 +1,258 @@
+"""A scenario: what is running, what load it gets, what breaks when, and what must hold. Typed, frozen, no I/O.
+
+The file's keys have units in their values (`reset_timeout: 5s`), the settings of `flexiai` in their names
+(`reset_timeout_s=5.0`); `_with_units` is the one place that translates.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from random import Random
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializeAsAny,
+    model_serializer,
+    model_validator,
+)
+
+from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, Settings, SyncConfig
+from harness.faults import Fault, Place, kinds_of
+from harness.units import Duration, Fraction, PositiveDuration, Rate, format_duration, parse_duration, parse_share
+
+
+class Part(BaseModel):
+    """A part of a scenario file: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Latency(Part):
+    """A log-normal latency by its median and 99th percentile; a single duration is constant."""
+
+    median: PositiveDuration
+    p99: PositiveDuration
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {"median": value, "p99": value}
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Latency:
+        if self.p99 < self.median:
+            raise ValueError("p99 must not be less than the median")
+        return self
+
+
+class Topology(Part):
+    """`instances` uvicorn processes (hosts behind the balancer), each with `workers` worker processes."""
+
+    instances: int = Field(1, ge=1, le=10_000)
+    workers: int = Field(4, ge=1, le=10_000)
+    balancer: Literal["least_conn", "round_robin", "random"] = "least_conn"
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every worker's place."""
+        return tuple((i, w) for i in range(1, self.instances + 1) for w in range(1, self.workers + 1))
+
+
+class ProviderSpec(Part):
+    """A provider of the scenario. `wire`: the HTTP format it speaks for real (None: by name, else openai)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    priority: int = 1
+    latency: Latency = Latency.model_validate({"median": "50ms", "p99": "200ms"})
+    wire: Literal["openai", "anthropic"] | None = None
+
+    @property
+    def config(self) -> ProviderConfig:
+        """The provider as `flexiai` is told of it (without key and address, which are the world's)."""
+        return ProviderConfig(name=self.name, model=f"{self.name}-model", priority=self.priority, wire=self.wire)
+
+
+class RedisSpec(Part):
+    """The way to Redis (simulation; for real it is loopback). `latency`: one way."""
+
+    latency: Latency = Latency.model_validate({"median": "100us", "p99": "1ms"})
+
+
+class OpenLoad(Part):
+    """Requests sent at their times, however many are still under way."""
+
+    arrival: Literal["poisson", "constant"]
+    rate: Rate
+    at: Duration = 0.0
+    for_: PositiveDuration | None = Field(None, alias="for")
+
+
+class ClosedLoad(Part):
+    """Users who each send a request, await its end, and send the next one `pace` after the last began."""
+
+    users: int = Field(ge=1, le=100_000)
+    pace: PositiveDuration = 1.0
+    at: Duration = 0.0
+    for_: PositiveDuration | None = Field(None, alias="for")
+
+
+def _load(value: Any) -> Any:
+    if isinstance(value, dict) and "closed" in value:
+        inner = value["closed"]
+        return {**(inner if isinstance(inner, dict) else {"users": inner}), **_without(value, "closed")}
+    return value
+
+
+Load = Annotated[OpenLoad | ClosedLoad, BeforeValidator(_load)]
+
+_EXPECT = re.compile(r"(?P<metric>[a-z_][a-z0-9_.]*)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<value>\S+)")
+_OPS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+class Expectation(Part):
+    """A threshold over a named metric: `sync_latency.p99 < 50ms`. `value` in the metric's unit (seconds, share, 1)."""
+
+    text: str
+    metric: str
+    op: Literal["<=", ">=", "==", "!=", "<", ">"]
+    value: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        match = _EXPECT.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"expected 'metric < value', such as 'sync_latency.p99 < 50ms', not {value!r}")
+        return {"text": value.strip(), "metric": match["metric"], "op": match["op"], "value": _value(match["value"])}
+
+    @model_serializer
+    def _as_text(self) -> str:
+        return self.text
+
+    def holds(self, actual: float) -> bool:
+        """Whether a measured value meets it."""
+        return _OPS[self.op](actual, self.value)
+
+
+def _in_units(settings: Settings) -> dict[str, Any]:
+    """Settings as a section of a file has them: only what differs from the defaults, durations with units."""
+    return {
+        key.removesuffix("_s"): format_duration(value) if key.endswith("_s") else value
+        for key, value in settings.model_dump(exclude_defaults=True).items()
+    }
+
+
+_AS_FAULT = BeforeValidator(lambda value: _fault(value))  # noqa: PLW0108 - defined below, read from the top
+_IN_UNITS = PlainSerializer(_in_units)
+
+
+class Scenario(Part):
+    """A whole scenario file. `expect: fail` marks one that shows a known weakness: its run must not pass."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")
+    description: str = Field(min_length=1)
+    duration: PositiveDuration
+    topology: Topology = Topology()
+    providers: tuple[ProviderSpec, ...] = Field(min_length=1)
+    breaker: Annotated[BreakerConfig, BeforeValidator(lambda v: _with_units(v, BreakerConfig)), _IN_UNITS] = (
+        BreakerConfig()
+    )
+    request: Annotated[RequestConfig, BeforeValidator(lambda v: _with_units(v, RequestConfig)), _IN_UNITS] = (
+        RequestConfig()
+    )
+    sync: Annotated[SyncConfig, BeforeValidator(lambda v: _with_units(v, SyncConfig)), _IN_UNITS] = SyncConfig()
+    redis: RedisSpec = RedisSpec()
+    load: tuple[Load, ...] = Field(min_length=1)
+    faults: tuple[SerializeAsAny[Annotated[Fault, _AS_FAULT]], ...] = ()
+    expect: tuple[Expectation, ...] | Literal["fail"] = ()
+    without: dict[str, str] = {}  # invariants switched off, each with its reason
+    fidelity: dict[str, Fraction | Literal["exact"]] = {}
+    drain: PositiveDuration = 10.0  # how long after the load's end its last answers and the fleet's peace are awaited
+
+    @property
+    def ordered_providers(self) -> tuple[ProviderSpec, ...]:
+        """The providers as the router tries them: by priority, then by the order in the file."""
+        return tuple(sorted(self.providers, key=lambda p: p.priority))
+
+    def targets_of(self, index: int, seed: int) -> tuple[Place, ...]:
+        """The workers that fault `index` is put on: the same in both worlds, for one seed."""
+        some = getattr(self.faults[index], "workers", None)
+        return some.pick(self.topology.places, Random(f"{seed}/fault/{index}")) if some is not None else ()
+
+
+def _fault(value: Any) -> Any:
+    """A line of `faults:` as the fault its `target` and `inject` name."""
+    if isinstance(value, Fault):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"expected a fault, such as {{at: 15s, for: 20s, target: redis, inject: pause}}, not {value!r}"
+        )
+    of = str(value.get("target", "")).partition("/")[0]
+    kinds = kinds_of(of)
+    if not kinds:
+        raise ValueError(f"unknown target {value.get('target')!r}: expected provider/NAME, redis or worker")
+    kind = kinds.get(str(value.get("inject")))
+    if kind is None:
+        raise ValueError(f"unknown fault {value.get('inject')!r} for {of}: expected one of {', '.join(sorted(kinds))}")
+    return kind.model_validate(value)
+
+
+def _with_units(value: Any, settings: type[Settings]) -> Any:
+    """A section of the file, whose durations have units, as the settings' own fields, whose names have them."""
+    if not isinstance(value, dict):
+        return value
+    fields: dict[str, Any] = {}
+    for key, given in value.items():
+        timed = f"{key}_s"
+        if timed in settings.model_fields:
+            fields[timed] = parse_duration(given)
+        elif isinstance(given, str) and given.endswith("%"):
+            fields[key] = parse_share(given)
+        else:
+            fields[key] = given
+    return fields
+
+
+def _value(text: str) -> float:
+    for parse in (float, parse_duration, parse_share):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    raise ValueError(f"expected a number, a duration (50ms) or a share (99.9%), not {text!r}")
+
+
+def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
+    return {k: v for k, v in mapping.items() if k != key}
+
+
+__all__ = [
+    "ClosedLoad",
+    "Expectation",
+    "Latency",
+    "Load",
+    "OpenLoad",
+    "Place",
+    "ProviderSpec",
+    "RedisSpec",
+    "Scenario",
+    "Topology",
+    "format_duration",
+]
