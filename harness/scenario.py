@@ -9,22 +9,25 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from functools import reduce
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
-    SerializeAsAny,
+    Tag,
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, Settings, SyncConfig
-from harness.faults import Fault, Place, kinds_of
+from harness.faults import KINDS, Fault, Place, kinds_of
 from harness.units import Duration, Fraction, PositiveDuration, Rate, format_duration, parse_duration, parse_share
 
 
@@ -104,13 +107,23 @@ class ClosedLoad(Part):
 
 
 def _load(value: Any) -> Any:
-    if isinstance(value, dict) and "closed" in value:
-        inner = value["closed"]
-        return {**(inner if isinstance(inner, dict) else {"users": inner}), **_without(value, "closed")}
+    """`{closed: {users: 40, pace: 1s}}` as the closed load it is."""
+    if isinstance(value, dict) and isinstance(value.get("closed"), dict):
+        return {**value["closed"], **_without(value, "closed")}
     return value
 
 
-Load = Annotated[OpenLoad | ClosedLoad, BeforeValidator(_load)]
+def _load_tag(value: Any) -> str:
+    if isinstance(value, dict):
+        return "closed" if "users" in value or "closed" in value else "open"
+    return "closed" if isinstance(value, ClosedLoad) else "open"
+
+
+Load = Annotated[
+    Annotated[OpenLoad, Tag("open")] | Annotated[ClosedLoad, Tag("closed")],
+    Discriminator(_load_tag),
+    BeforeValidator(_load),
+]
 
 _EXPECT = re.compile(r"(?P<metric>[a-z_][a-z0-9_.]*)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<value>\S+)")
 _OPS: dict[str, Callable[[float, float], bool]] = {
@@ -158,7 +171,46 @@ def _in_units(settings: Settings) -> dict[str, Any]:
     }
 
 
-_AS_FAULT = BeforeValidator(lambda value: _fault(value))  # noqa: PLW0108 - defined below, read from the top
+def _known_fault(value: Any) -> Any:
+    """A line of `faults:`, if its `target` and `inject` name a fault."""
+    if isinstance(value, Fault):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a fault, such as {{at: 15s, for: 5s, target: redis, inject: pause}}, not {value!r}")
+    of = str(value.get("target", "")).partition("/")[0]
+    kinds = kinds_of(of)
+    if not kinds:
+        raise PydanticCustomError(
+            "target", "unknown target {given}: expected provider/NAME, redis or worker", _at("target", value)
+        )
+    if value.get("inject") not in kinds:
+        raise PydanticCustomError(
+            "inject",
+            "unknown fault {given} for {of}: expected one of {kinds}",
+            _at("inject", value) | {"of": of, "kinds": ", ".join(sorted(kinds))},
+        )
+    return value
+
+
+def _at(key: str, value: dict[str, Any]) -> dict[str, Any]:
+    """What an error about one key of a mapping tells the loader, which turns it into a line of the file."""
+    return {"key": key, "given": repr(value.get(key))}
+
+
+def _fault_tag(value: Any) -> str:
+    if isinstance(value, Fault):
+        return f"{value.of}/{value.name}"
+    return f"{str(value['target']).partition('/')[0]}/{value['inject']}"
+
+
+if TYPE_CHECKING:
+    AnyFault = Fault
+else:  # the union is made of data, which a type checker cannot read
+    AnyFault = Annotated[
+        reduce(operator.or_, (Annotated[kind, Tag(f"{kind.of}/{kind.name}")] for kind in KINDS)),
+        Discriminator(_fault_tag),
+        BeforeValidator(_known_fault),
+    ]
 _IN_UNITS = PlainSerializer(_in_units)
 
 
@@ -179,7 +231,7 @@ class Scenario(Part):
     sync: Annotated[SyncConfig, BeforeValidator(lambda v: _with_units(v, SyncConfig)), _IN_UNITS] = SyncConfig()
     redis: RedisSpec = RedisSpec()
     load: tuple[Load, ...] = Field(min_length=1)
-    faults: tuple[SerializeAsAny[Annotated[Fault, _AS_FAULT]], ...] = ()
+    faults: tuple[AnyFault, ...] = ()
     expect: tuple[Expectation, ...] | Literal["fail"] = ()
     without: dict[str, str] = {}  # invariants switched off, each with its reason
     fidelity: dict[str, Fraction | Literal["exact"]] = {}
@@ -196,24 +248,6 @@ class Scenario(Part):
         return some.pick(self.topology.places, Random(f"{seed}/fault/{index}")) if some is not None else ()
 
 
-def _fault(value: Any) -> Any:
-    """A line of `faults:` as the fault its `target` and `inject` name."""
-    if isinstance(value, Fault):
-        return value
-    if not isinstance(value, dict):
-        raise ValueError(
-            f"expected a fault, such as {{at: 15s, for: 20s, target: redis, inject: pause}}, not {value!r}"
-        )
-    of = str(value.get("target", "")).partition("/")[0]
-    kinds = kinds_of(of)
-    if not kinds:
-        raise ValueError(f"unknown target {value.get('target')!r}: expected provider/NAME, redis or worker")
-    kind = kinds.get(str(value.get("inject")))
-    if kind is None:
-        raise ValueError(f"unknown fault {value.get('inject')!r} for {of}: expected one of {', '.join(sorted(kinds))}")
-    return kind.model_validate(value)
-
-
 def _with_units(value: Any, settings: type[Settings]) -> Any:
     """A section of the file, whose durations have units, as the settings' own fields, whose names have them."""
     if not isinstance(value, dict):
@@ -221,12 +255,15 @@ def _with_units(value: Any, settings: type[Settings]) -> Any:
     fields: dict[str, Any] = {}
     for key, given in value.items():
         timed = f"{key}_s"
-        if timed in settings.model_fields:
-            fields[timed] = parse_duration(given)
-        elif isinstance(given, str) and given.endswith("%"):
-            fields[key] = parse_share(given)
-        else:
-            fields[key] = given
+        try:
+            if timed in settings.model_fields:
+                fields[timed] = parse_duration(given)
+            elif isinstance(given, str) and given.endswith("%"):
+                fields[key] = parse_share(given)
+            else:
+                fields[key] = given
+        except ValueError as error:
+            raise PydanticCustomError("unit", "{message}", {"key": key, "message": str(error)}) from error
     return fields
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {unit: Decimal(s) for unit, s in {"us": "1e-6", "ms": "1e-3", "s": 1, "m": 60, "min": 60, "h": 3600}.items()}
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"{_NUMBER}\s*(?P<unit>us|ms|s|min|m|h)")
 _RATE = re.compile(rf"{_NUMBER}\s*/\s*(?P<unit>s|min|m|h)")
@@ -21,7 +22,7 @@ def parse_duration(value: Any) -> float:
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a duration with a unit, such as 15s, 120ms or 2min, not {value!r}")
-    return float(match["number"]) * _SECONDS[match["unit"]]
+    return float(Decimal(match["number"]) * _SECONDS[match["unit"]])  # decimal: 0.2ms and 200us are one number
 
 
 def parse_rate(value: Any) -> float:
@@ -29,7 +30,7 @@ def parse_rate(value: Any) -> float:
     match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"expected a rate with a unit, such as 60/s or 90/min, not {value!r}")
-    return float(match["number"]) / _SECONDS[match["unit"]]
+    return float(Decimal(match["number"]) / _SECONDS[match["unit"]])
 
 
 def parse_share(value: Any) -> float:
@@ -45,8 +46,8 @@ def parse_share(value: Any) -> float:
 def format_duration(seconds: float) -> str:
     """A duration as a scenario file has it: `15s`, `120ms`."""
     if seconds == 0 or seconds >= 1:
-        return f"{seconds:g}s"
-    return f"{seconds * 1e3:g}ms" if seconds >= 1e-3 else f"{seconds * 1e6:g}us"
+        return f"{seconds:.12g}s"
+    return f"{seconds * 1e3:.12g}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.12g}us"
 
 
 Duration = Annotated[
@@ -59,12 +60,12 @@ PositiveDuration = Annotated[Duration, Field(gt=0)]
 Rate = Annotated[
     float,
     BeforeValidator(parse_rate),
-    PlainSerializer(lambda per_s: f"{per_s:g}/s"),
+    PlainSerializer(lambda per_s: f"{per_s:.12g}/s"),
     WithJsonSchema({"type": "string", "pattern": _RATE.pattern.replace("?P<number>", "").replace("?P<unit>", "")}),
 ]
 Fraction = Annotated[
     float,
     BeforeValidator(parse_share),
-    PlainSerializer(lambda share: f"{share * 100:g}%"),
+    PlainSerializer(lambda share: f"{share * 100:.12g}%"),
     WithJsonSchema({"oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"\d+%"}]}),
 ]
