@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-_SECONDS = {unit: Decimal(s) for unit, s in {"us": "1e-6", "ms": "1e-3", "s": 1, "m": 60, "min": 60, "h": 3600}.items()}
+_SECONDS = {"us": Decimal("1e-6"), "ms": Decimal("1e-3"), "s": Decimal(1)}
+_SECONDS |= {"m": Decimal(60), "min": Decimal(60), "h": Decimal(3600)}
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"{_NUMBER}\s*(?P<unit>us|ms|s|min|m|h)")
 _RATE = re.compile(rf"{_NUMBER}\s*/\s*(?P<unit>s|min|m|h)")

