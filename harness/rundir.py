@@ -48,6 +48,18 @@ class Capsule(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """A finished run, judged. `wall_s`: how long it took in real time."""
+
+    scenario: Scenario
+    mode: Literal["sim", "real"]
+    seed: int
+    history: History
+    judged: Judgement
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunDir:
     """One run's directory."""
 
@@ -69,49 +81,40 @@ class RunDir:
             return cls(path)
         raise RunDirError(f"{parent}: too many runs in one second")
 
-    def write(
-        self,
-        scenario: Scenario,
-        mode: Literal["sim", "real"],
-        seed: int,
-        history: History,
-        judged: Judgement,
-        wall_s: float,
-    ) -> None:
+    def write(self, record: Record) -> None:
         """Write summary, history and capsule, and point `latest` here."""
-        sha256 = history.sha256()
-        history.write(self.path / "history.jsonl")
-        summary = summarise(scenario, mode, seed, judged, sha256, wall_s)
-        (self.path / "summary.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
-        self._write_capsule(scenario, mode, seed, sha256)
+        sha256 = record.history.sha256()
+        record.history.write(self.path / "history.jsonl")
+        summary = json.dumps(summarise(record, sha256), indent=2, allow_nan=False)
+        (self.path / "summary.json").write_text(f"{summary}\n", encoding="utf-8")
+        self._write_capsule(record, sha256)
         _link_latest(self.path)
 
-    def _write_capsule(self, scenario: Scenario, mode: Literal["sim", "real"], seed: int, sha256: str) -> None:
+    def _write_capsule(self, record: Record, sha256: str) -> None:
         path = self.path / "capsule.yaml"
         capsule = Capsule(
-            scenario=scenario,
-            mode=mode,
-            seed=seed,
+            scenario=record.scenario,
+            mode=record.mode,
+            seed=record.seed,
             history_sha256=sha256,
             code=code_fingerprint(),
             replay=f"harness replay {path}",
         )
         data = capsule.model_dump(mode="json", by_alias=True, exclude_none=True)
-        path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
+        path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
 
 
-def summarise(
-    scenario: Scenario, mode: str, seed: int, judged: Judgement, history_sha256: str, wall_s: float
-) -> dict[str, Any]:
+def summarise(record: Record, history_sha256: str) -> dict[str, Any]:
     """The content of `summary.json`."""
+    judged = record.judged
     return {
-        "scenario": scenario.name,
-        "mode": mode,
-        "seed": seed,
+        "scenario": record.scenario.name,
+        "mode": record.mode,
+        "seed": record.seed,
         "verdict": judged.verdict,
         "reason": judged.reason,
-        "duration_s": scenario.duration,
-        "wall_s": round(wall_s, 3),
+        "duration_s": record.scenario.duration,
+        "wall_s": round(record.wall_s, 3),
         "history_sha256": history_sha256,
         "metrics": dict(judged.metrics),
         "invariants": [
