@@ -11,13 +11,19 @@ Message = Mapping[str, Any]  # {"role": "system" | "user" | "assistant", "conten
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a caller asks. `model` None: each provider's configured one; `options`: further OpenAI parameters."""
+    """What a caller asks.
+
+    model       None: each provider's configured one
+    options     further OpenAI parameters; None counts as not given
+    request_id  the caller's id for it, sent to the provider as X-Request-ID
+    """
 
     messages: tuple[Message, ...]
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
     options: Mapping[str, Any] = {}
+    request_id: str | None = None
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
