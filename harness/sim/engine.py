@@ -1,0 +1,103 @@
+"""The simulation's one clock and one queue: a simpy Environment, and the only place that imports simpy.
+
+Rules
+-----
+* Whatever waits in simulated time is an entry of simpy's own queue: simpy processes, loop ticks, timers, segments.
+  Entries of one moment run in the order in which they were put.
+* An entry is anything with simpy's two members of an event, `callbacks` and `_ok`. Ours are small and may be put again
+  after they ran, which is what makes a hop of a simulated loop cost about as much as one of simpy's timeouts.
+* A run is bounded in time and in entries, so that nothing hangs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Any, ClassVar
+
+import simpy
+from simpy.events import NORMAL
+
+
+class Stuck(RuntimeError):
+    """A simulation that would not end: out of entries, of simulated time, or of steps."""
+
+
+class Entry:
+    """Something that waits in the queue: `callbacks` are called with the entry when its time has come."""
+
+    __slots__ = ("callbacks",)
+    _ok: ClassVar[bool] = True  # simpy: not a failed event
+
+    def __init__(self, *callbacks: Callable[[Any], None]) -> None:
+        self.callbacks: Iterable[Callable[[Any], None]] | None = callbacks
+
+
+class Call(Entry):
+    """A function to be called once, at its time, unless cancelled before."""
+
+    __slots__ = ("args", "fn")
+
+    def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
+        self.callbacks = _CALL
+        self.fn: Callable[..., object] | None = fn
+        self.args = args
+
+    def cancel(self) -> None:
+        """Do not call it."""
+        self.fn = None
+        self.args = ()
+
+
+def _call(call: Call) -> None:
+    if call.fn is not None:
+        call.fn(*call.args)
+
+
+_CALL = (_call,)
+
+
+class Engine(simpy.Environment):
+    """simpy's Environment with plain calls besides processes. `now`: simulated seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.steps = 0
+        self._stopping = False
+
+    def put(self, when: float, entry: Entry) -> None:
+        """Let `entry` run at `when` (never before now). It must carry its callbacks."""
+        heappush(self._queue, (when if when > self._now else self._now, NORMAL, next(self._eid), entry))  # type: ignore[misc]  # an Entry is all of an Event that a queue needs
+
+    def call_at(self, when: float, fn: Callable[..., object], *args: object) -> Call:
+        """Call `fn(*args)` at `when`."""
+        call = Call(fn, args)
+        self.put(when, call)
+        return call
+
+    def call_later(self, delay_s: float, fn: Callable[..., object], *args: object) -> Call:
+        """Call `fn(*args)` in `delay_s` seconds."""
+        return self.call_at(self._now + delay_s, fn, *args)
+
+    def stop(self) -> None:
+        """Make `run_until_stopped` return after the present entry."""
+        self._stopping = True
+
+    def run_until_stopped(self, *, horizon_s: float, max_steps: int) -> None:
+        """Run until `stop()`; Stuck if that does not happen before `horizon_s` or within `max_steps` entries."""
+        self._stopping = False
+        queue = self._queue
+        limit = self.steps + max_steps
+        while not self._stopping:
+            if not queue:
+                raise Stuck(f"nothing is left to happen at {self._now:.3f} s, and the run has not ended")
+            when, _, _, entry = heappop(queue)
+            if when > horizon_s or self.steps >= limit:
+                raise Stuck(f"the run has not ended at {self._now:.3f} s, after {self.steps} steps")
+            self.steps += 1
+            self._now = when
+            callbacks, entry.callbacks = entry.callbacks, None  # type: ignore[assignment]  # as simpy's own step does
+            for callback in callbacks:
+                callback(entry)
+            if not entry._ok and not hasattr(entry, "_defused"):
+                raise entry._value  # a failed simpy event that nobody awaited: as simpy's own step does
