@@ -1,0 +1,124 @@
+"""What a worker runs with, made of its environment variables.
+
+Rules
+-----
+* FLEXIAI_PROVIDERS, when set, is the whole fleet; otherwise each of OPENAI_API_KEY and ANTHROPIC_API_KEY that is set
+  makes one provider, OpenAI first. No provider at all is an error that says what to set.
+* REDIS_* are the guide's names for where Redis is; the same setting as FLEXIAI_SYNC__REDIS_* wins over them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
+
+from flexiai.app.environment import Environment, LogLevel, complaints, read_environment, unknown_variables, variables
+from flexiai.errors import ConfigurationError
+from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
+
+ENV_FILE = Path(".env")
+
+NO_PROVIDER = (
+    "no LLM provider is configured: set OPENAI_API_KEY or ANTHROPIC_API_KEY (or both), in the environment or in a "
+    ".env file in the working directory; FLEXIAI_PROVIDERS names other providers"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """A worker's settings. `providers` in order of priority; `remarks`: what an operator should be told about them."""
+
+    providers: tuple[ProviderConfig, ...]
+    sync: SyncConfig = SyncConfig()
+    breaker: BreakerConfig = BreakerConfig()
+    request: RequestConfig = RequestConfig()
+    journal_dir: Path | None = None
+    log_level: LogLevel = "info"
+    remarks: tuple[str, ...] = ()
+
+
+class NamedProvider(ProviderConfig):
+    """A provider as FLEXIAI_PROVIDERS tells it. `api_key_env`: the variable that holds its key, instead of `api_key`."""
+
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def load_settings(env_file: Path | None = ENV_FILE) -> AppSettings:
+    """The settings of this process; ConfigurationError names what is wrong and what to set."""
+    env = read_environment(env_file)
+    providers = _fleet(env, env_file)
+    if not providers:
+        raise ConfigurationError(NO_PROVIDER)
+    return AppSettings(
+        providers=providers,
+        sync=_sync(env),
+        breaker=env.flexiai_breaker,
+        request=env.flexiai_request,
+        journal_dir=_journal_dir(env),
+        log_level=env.flexiai_log_level,
+        remarks=tuple(f"{name} is not a setting of FlexiAI" for name in unknown_variables(env_file)),
+    )
+
+
+def _fleet(env: Environment, env_file: Path | None) -> tuple[ProviderConfig, ...]:
+    fleet = _vendors(env) if env.flexiai_providers is None else _named(env.flexiai_providers, variables(env_file))
+    return tuple(sorted(fleet, key=lambda provider: provider.priority))
+
+
+def _vendors(env: Environment) -> list[ProviderConfig]:
+    vendors = (
+        ("openai", env.openai_api_key, env.openai_model, env.openai_base_url),
+        ("anthropic", env.anthropic_api_key, env.anthropic_model, env.anthropic_base_url),
+    )
+    return [
+        ProviderConfig(name=name, api_key=key, model=model, base_url=url, priority=priority)
+        for priority, (name, key, model, url) in enumerate(vendors, 1)
+        if key is not None
+    ]
+
+
+def _named(text: SecretStr, known: dict[str, str]) -> list[ProviderConfig]:
+    try:
+        told = TypeAdapter(list[NamedProvider]).validate_json(text.get_secret_value())
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(complaints(error, "FLEXIAI_PROVIDERS"))) from None
+    twice = [name for name, count in Counter(p.name for p in told).items() if count > 1]
+    if twice:
+        raise ConfigurationError(f"FLEXIAI_PROVIDERS: two providers are called {twice[0]}; each needs a name of its own")
+    return [_with_key(provider, known) for provider in told]
+
+
+def _with_key(provider: NamedProvider, known: dict[str, str]) -> ProviderConfig:
+    key = provider.api_key
+    if provider.api_key_env is not None:
+        if provider.api_key_env not in known:
+            raise ConfigurationError(
+                f"{provider.api_key_env}: is not set, but FLEXIAI_PROVIDERS says that it holds the key of {provider.name}"
+            )
+        key = SecretStr(known[provider.api_key_env])
+    return ProviderConfig(**{**provider.model_dump(exclude={"api_key_env"}), "api_key": key})
+
+
+def _sync(env: Environment) -> SyncConfig:
+    parts = {
+        "redis_host": env.redis_host,
+        "redis_port": env.redis_port,
+        "redis_db": env.redis_db,
+        "redis_username": env.redis_username,
+        "redis_password": env.redis_password,
+        "redis_url": env.redis_url,
+    }
+    given = {name: value for name, value in parts.items() if value is not None}
+    own = {name: getattr(env.flexiai_sync, name) for name in env.flexiai_sync.model_fields_set}
+    return SyncConfig.model_validate({**given, **own})
+
+
+def _journal_dir(env: Environment) -> Path | None:
+    folder = env.flexiai_journal_dir
+    if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ConfigurationError(f"FLEXIAI_JOURNAL_DIR: {folder} is not a directory that this process may write to")
+    return folder

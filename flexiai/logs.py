@@ -1,0 +1,125 @@
+"""The operator's log of a worker: what happened, one line each, in the deployment guide's words.
+
+Rules
+-----
+* A transition is logged where it was decided ("Circuit breaker opened …", a warning); the other workers log that they
+  were told ("State sync received: …").
+* What a request costs a provider is logged once: the failed attempt, not the record that came of it.
+* The logger is `flexiai`. Where the deployment configured logging, its handlers and format are used; else lines go
+  to stderr in the guide's format. The server's own loggers are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flexiai.core.circuit import Cause, State
+from flexiai.events import (
+    AttemptEnded,
+    Event,
+    ListenerRestarted,
+    ProbeLease,
+    RecordApplied,
+    RecordRestored,
+    RequestEnded,
+    SyncDown,
+    SyncUp,
+    Transition,
+    WorkerReady,
+    WorkerStopped,
+)
+
+FORMAT = "%(asctime)s - %(levelname)s - [Worker:%(process)d] - %(message)s"
+DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+_WORDS = {State.CLOSED: "closed", State.OPEN: "opened", State.HALF_OPEN: "half-opened"}
+
+log = logging.getLogger("flexiai")
+
+
+def configure_logging(level: str) -> None:
+    """Log at `level` and above; to stderr in the guide's format unless somebody configured logging already."""
+    log.setLevel(level.upper())
+    if not log.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(FORMAT, DATE_FORMAT))
+        log.addHandler(handler)
+
+
+class LogListener:
+    """A listener that logs. `pid` is how the lines call this worker."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._tell: Mapping[type[Event], Callable[[Any], None]] = {
+            WorkerReady: self._ready,
+            WorkerStopped: self._stopped,
+            RequestEnded: self._request_ended,
+            AttemptEnded: self._attempt_ended,
+            Transition: self._transition,
+            RecordApplied: self._record_applied,
+            RecordRestored: self._record_restored,
+            SyncUp: self._sync_up,
+            SyncDown: self._sync_down,
+            ListenerRestarted: self._listener_restarted,
+            ProbeLease: self._probe_lease,
+        }
+
+    def __call__(self, event: Event) -> None:
+        """Log `event`, if it is of interest to an operator."""
+        tell = self._tell.get(type(event))
+        if tell is not None:
+            tell(event)
+
+    def _ready(self, event: WorkerReady) -> None:
+        log.info("Worker %d ready to handle requests", self._pid)
+        if not event.synced:
+            log.warning("Worker %d starts without the fleet's view: Redis did not answer; it joins later", self._pid)
+
+    def _stopped(self, _: WorkerStopped) -> None:
+        log.info("Worker %d stopped", self._pid)
+
+    def _request_ended(self, event: RequestEnded) -> None:
+        match event.result:
+            case "ok":
+                log.info("Worker %d processed request with provider: %s", self._pid, event.provider)
+            case "failed":
+                log.error("Worker %d could not serve request %s: %s", self._pid, event.request, event.error)
+            case "rejected":
+                log.info("Provider %s rejected request %s: %s", event.provider, event.request, event.error)
+            case "cancelled":
+                log.info("Request %s ended before its answer: the caller went away", event.request)
+
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        if event.outcome.fails_over:
+            why = f"status {event.status}" if event.status is not None else event.trouble
+            log.warning("Provider %s failed request %s: %s (%s)", event.provider, event.request, event.outcome, why)
+
+    def _transition(self, event: Transition) -> None:
+        if event.cause is Cause.SYNC:
+            return  # told by the record that caused it
+        level = logging.WARNING if event.to is State.OPEN else logging.INFO
+        log.log(level, "Circuit breaker %s for provider: %s", _WORDS[event.to], event.provider)
+        if event.to is State.OPEN:
+            log.info("Provider %s is left alone for %.1f s (%s)", event.provider, event.open_for_s, event.cause)
+
+    def _record_applied(self, event: RecordApplied) -> None:
+        if not event.accepted:
+            log.info("State sync received: %s circuit %s", event.provider, _WORDS[event.state])
+
+    def _record_restored(self, event: RecordRestored) -> None:
+        log.warning("Redis had lost the circuit of %s: restored as epoch %d", event.provider, event.epoch)
+
+    def _sync_up(self, event: SyncUp) -> None:
+        log.info("State sync %s Redis", "reconnected to" if event.reconnects else "connected to")
+
+    def _sync_down(self, event: SyncDown) -> None:
+        log.warning("Failed to connect to Redis: %s", event.error)
+
+    def _listener_restarted(self, event: ListenerRestarted) -> None:
+        log.error("State sync listener died and was restarted: %s", event.error)
+
+    def _probe_lease(self, event: ProbeLease) -> None:
+        log.debug("Probe of %s: lease %s", event.provider, event.action)
