@@ -1,0 +1,1 @@
+"""What the figures draw, counted out of a history: values in, values out, no drawing."""

@@ -1,0 +1,79 @@
+"""Faults as bands in time, packed into as few lanes as do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.faults import Fault
+from harness.history import FaultHealed, FaultInjected, History
+from harness.scenario import Scenario
+
+_NO_DETAIL = frozenset({"at", "for_", "target", "inject"})
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A fault from `start` to `end` (seconds since the run began); equal for one that happens at a moment."""
+
+    fault: int
+    label: str
+    start: float
+    end: float
+    lane: int = 0
+
+
+def bands_of(scenario: Scenario, history: History, end: float) -> tuple[Band, ...]:
+    """The scenario's faults as they were really put in effect and healed; those that never were are left out."""
+    injected = {event.fault: event.t for event in reversed(list(history.all(FaultInjected)))}
+    healed = {event.fault: event.t for event in history.all(FaultHealed)}
+    bands = [
+        Band(
+            fault=index,
+            label=describe(fault),
+            start=injected[index],
+            end=injected[index] if fault.instant else healed.get(index, end),
+        )
+        for index, fault in enumerate(scenario.faults)
+        if index in injected
+    ]
+    return _packed(sorted(bands, key=lambda b: (b.start, b.end, b.fault)), gap=end * 0.25)
+
+
+def describe(fault: Fault) -> str:
+    """A fault in a few words: `openai: error 503`, `redis: partition, 2 of 12 workers`."""
+    target = fault.target.removeprefix("provider/")
+    return f"{target}: {fault.inject.replace('_', ' ')}{_details(fault)}"
+
+
+def _details(fault: Fault) -> str:
+    said = fault.model_dump(exclude=set(_NO_DETAIL))
+    words: list[str] = []
+    for key, value in said.items():
+        if value is None or (key == "share" and value == "100%"):
+            continue
+        words.append(_detail(key, str(value)))
+    return "".join(words)
+
+
+def _detail(key: str, value: str) -> str:
+    if key == "status":
+        return f" {value}"
+    if key == "add":
+        return f" +{value}"
+    if key == "workers":
+        return f", worker {value}" if "." in value else f", {value} workers"
+    return f", {key.replace('_', ' ')} {value}"
+
+
+def _packed(bands: Sequence[Band], gap: float) -> tuple[Band, ...]:
+    """Each band in the first lane that is free; `gap` leaves room for the label of a short one."""
+    free_at: list[float] = []
+    packed: list[Band] = []
+    for band in bands:
+        lane = next((i for i, t in enumerate(free_at) if t <= band.start), len(free_at))
+        if lane == len(free_at):
+            free_at.append(0.0)
+        free_at[lane] = max(band.end, band.start + gap)
+        packed.append(Band(band.fault, band.label, band.start, band.end, lane))
+    return tuple(packed)

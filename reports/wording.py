@@ -1,0 +1,50 @@
+"""Numbers as people read them: a unit, three digits at most, thousands apart."""
+
+from __future__ import annotations
+
+import math
+
+_THIN = "\u202f"  # a narrow space that does not break: between a number and its unit
+
+
+def duration(seconds: float) -> str:
+    """`0.42 ms`, `18 ms`, `1.3 s`, `95 s`."""
+    size = abs(seconds)
+    if size == 0:
+        return f"0{_THIN}s"
+    if size < 1e-3:
+        return f"{digits(seconds * 1e6)}{_THIN}µs"
+    if size < 1:
+        return f"{digits(seconds * 1e3)}{_THIN}ms"
+    return f"{digits(seconds)}{_THIN}s"
+
+
+def share(value: float) -> str:
+    """`99.94 %`; never rounded up to 100 % nor down to 0 %."""
+    percent = value * 100
+    for places in (0, 1, 2, 3):
+        text = f"{percent:.{places}f}"
+        if float(text) == percent or (float(text) not in (0.0, 100.0) and places >= 1):
+            return f"{text}{_THIN}%"
+    return f"{'> 99.999' if percent > 50 else '< 0.001'}{_THIN}%"
+
+
+def count(value: float) -> str:
+    """`3,612`, `1.04`."""
+    if math.isfinite(value) and value == int(value):
+        return f"{int(value):,}"
+    return digits(value)
+
+
+def digits(value: float) -> str:
+    """Three significant digits, never in powers of ten within reason."""
+    if not math.isfinite(value):
+        return "∞" if value == math.inf else "–"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 worker`, `12 workers`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
