@@ -90,6 +90,14 @@ class RunDir:
         self._write_capsule(record, sha256)
         _link_latest(self.path)
 
+    def discard_if_empty(self) -> None:
+        """Remove a directory into which nothing was written (the run was refused before it began)."""
+        for folder in (self.path, self.path.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
     def _write_capsule(self, record: Record, sha256: str) -> None:
         path = self.path / "capsule.yaml"
         capsule = Capsule(

@@ -100,7 +100,6 @@ class _Source:
         try:
             loader = yaml.SafeLoader(text)
             self.root = loader.get_single_node()
-            self._refuse_twins(self.root)
             self.data: Any = loader.construct_document(self.root) if self.root is not None else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -108,6 +107,7 @@ class _Source:
             raise ScenarioError([Problem(name, mark.line + 1 if mark else 1, f"not YAML: {what}")]) from None
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise ScenarioError([Problem(name, 1, f"not YAML: {error}")]) from None
+        self._refuse_twins(self.root)
         if not isinstance(self.data, dict):
             raise ScenarioError([Problem(name, 1, "expected a mapping with name, description, duration, …")])
 

@@ -1,0 +1,170 @@
+"""The load, by Locust. Alone:  locust -f harness/real/locustfile.py --host http://127.0.0.1:8000
+
+Alone, each user asks one question about every second. Under the harness (HARNESS_PLAN names a plan, see load.py) one
+user keeps the scenario's plan: every request is sent at its intended time whatever became of the earlier ones, so
+that a stall shows in the latencies instead of hiding in a lower rate (no coordinated omission), and every request
+is written to a journal. Importing Locust patches the interpreter: nothing imports this file.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from random import Random
+
+import gevent
+from locust import FastHttpUser, constant_pacing, task
+from locust.contrib.fasthttp import FastResponse
+
+from harness.history import RequestDone, RequestSent
+from harness.real.load import Plan, Writer
+from harness.workload import arrivals, closed_loads, window
+
+PLAN = os.environ.get("HARNESS_PLAN")
+QUESTION = {"message": "Is anybody there?", "max_tokens": 16}
+TIMEOUT_S = 120.0
+
+
+class Asker(FastHttpUser):
+    """A user on its own: a question a second."""
+
+    abstract = PLAN is not None
+    wait_time = constant_pacing(1)
+
+    @task
+    def ask(self) -> None:
+        """Ask, and let Locust count."""
+        self.client.post("/chat/direct", json=QUESTION)
+
+
+class Balancer:
+    """Spreads requests over instances as the scenario's balancer does, by what this load itself has under way."""
+
+    def __init__(self, instances: int, how: str, draw: Random) -> None:
+        self.how = how
+        self.open = [0] * instances
+        self._draw = draw
+        self._turn = 0
+
+    def pick(self) -> int:
+        """The index of the instance for the next request."""
+        if self.how == "random":
+            return self._draw.randrange(len(self.open))
+        self._turn += 1
+        if self.how == "round_robin":
+            return self._turn % len(self.open)
+        least = min(self.open)
+        ties = [i for i, n in enumerate(self.open) if n == least]
+        return ties[self._turn % len(ties)]
+
+
+class Planned(FastHttpUser):
+    """One user that keeps a whole scenario's plan."""
+
+    abstract = PLAN is None
+    fixed_count = 1
+    concurrency = 100_000  # an open load has no limit of its own
+    max_redirects = 0
+    max_retries = 0
+    connection_timeout = TIMEOUT_S
+    network_timeout = TIMEOUT_S
+    # A connection of its own for each request: the kernel then spreads requests over an instance's workers, and no
+    # request is lost on a kept connection that a restarted worker has just closed.
+    default_headers = {"Connection": "close"}
+
+    @task
+    def keep(self) -> None:
+        """Send everything, await every end, and end Locust."""
+        keeper = Keeper(self, Plan.read(Path(str(PLAN))))
+        keeper.run()
+        self.environment.runner.quit()
+
+
+class Keeper:
+    """Keeps a plan: sends at intended times, records what was sent and what came back."""
+
+    def __init__(self, user: Planned, plan: Plan) -> None:
+        self.user = user
+        self.plan = plan
+        self.scenario = plan.scenario
+        self.balancer = Balancer(len(plan.hosts), plan.scenario.topology.balancer, Random(f"{plan.seed}/balancer"))
+        self.writer = Writer(plan.journal)
+        self.zero = 0.0
+
+    def run(self) -> None:
+        """Say READY, await the go, and keep the plan to the last answer."""
+        print("READY", flush=True)
+        self.zero = self._await_go()
+        senders = [gevent.spawn(self._open)]
+        for index, load in closed_loads(self.scenario):
+            start, end = window(load, self.scenario.duration)
+            for number in range(load.users):
+                first = start + load.pace * number / load.users
+                senders.append(gevent.spawn(self._closed, f"r{index}-{number + 1}", first, end, load.pace))
+        gevent.joinall(senders)
+        print("DONE", flush=True)
+
+    def _await_go(self) -> float:
+        """The run's zero on the host's monotonic clock, once the harness has written it."""
+        go = self.plan.go
+        while not go.exists():
+            gevent.sleep(0.005)
+        return float(go.read_text())
+
+    def _open(self) -> None:
+        under_way = []
+        for at, request in arrivals(self.scenario, self.plan.seed):
+            self._sleep_until(at)
+            under_way.append(gevent.spawn(self._send, request, at))
+        gevent.joinall(under_way)
+
+    def _closed(self, name: str, at: float, end: float, pace: float) -> None:
+        number = 0
+        while at < end:
+            self._sleep_until(at)
+            number += 1
+            self._send(f"{name}-{number}", at)
+            at = max(at + pace, self._now())
+
+    def _now(self) -> float:
+        return time.monotonic() - self.zero
+
+    def _sleep_until(self, at: float) -> None:
+        left = at - self._now()
+        if left > 0:
+            gevent.sleep(left)
+
+    def _send(self, request: str, intended: float) -> None:
+        instance = self.balancer.pick()
+        self.balancer.open[instance] += 1
+        self.writer.write(
+            RequestSent(t=time.monotonic(), request=request, instance=instance + 1, intended=self.zero + intended)
+        )
+        try:
+            response = self.user.client.post(
+                f"{self.plan.hosts[instance]}/chat/direct", json=QUESTION, headers={"X-Request-ID": request}
+            )
+        finally:
+            self.balancer.open[instance] -= 1
+        self.writer.write(_end_of(request, response))
+
+
+def _end_of(request: str, response: FastResponse) -> RequestDone:
+    """What a response says about its request. Without a status nobody can know what became of it."""
+    status = int(response.status_code or 0)
+    headers = response.headers or {}
+    retry_after = headers.get("Retry-After")
+    if status == 0:
+        refused = isinstance(response.error, ConnectionRefusedError)
+        result = "fail" if refused else "info"
+        return RequestDone(t=time.monotonic(), request=request, result=result, error=type(response.error).__name__)
+    return RequestDone(
+        t=time.monotonic(),
+        request=request,
+        result="ok" if status == 200 else "fail",
+        provider=headers.get("X-FlexiAI-Provider"),
+        status=status,
+        error=None if status == 200 else (response.text or "")[:200],
+        retry_after_s=float(retry_after) if retry_after else None,
+    )
