@@ -133,18 +133,20 @@ class _Source:
             return node.value[step], node.value[step]
         return None
 
-    def _refuse_twins(self, node: yaml.Node | None) -> None:
-        """A key written twice: YAML would keep the last one and lose the first in silence."""
+    def _refuse_twins(self, node: yaml.Node | None, above: tuple[yaml.Node, ...] = ()) -> None:
+        """A key written twice: YAML would keep the last one and lose the first in silence. Nor may a node hold itself."""
+        if node is not None and node in above:
+            raise ScenarioError([Problem(self.name, node.start_mark.line + 1, "an alias that contains itself")])
         if isinstance(node, yaml.MappingNode):
             seen: set[Any] = set()
             for key, value in node.value:
                 if key.value in seen:
                     raise ScenarioError([Problem(self.name, key.start_mark.line + 1, f"'{key.value}' is given twice")])
                 seen.add(key.value)
-                self._refuse_twins(value)
+                self._refuse_twins(value, (*above, node))
         elif isinstance(node, yaml.SequenceNode):
             for item in node.value:
-                self._refuse_twins(item)
+                self._refuse_twins(item, (*above, node))
 
 
 _PARTS: dict[str, type[BaseModel]] = {
