@@ -1,0 +1,31 @@
+"""Where a provider lives and with what key, checked before the first request. ConfigurationError names the setting."""
+
+from __future__ import annotations
+
+from yarl import URL
+
+from flexiai.errors import ConfigurationError
+from flexiai.types import ProviderConfig
+
+
+def secret_of(config: ProviderConfig) -> str | None:
+    """The provider's key as it is sent; None if it has none."""
+    secret = config.api_key.get_secret_value() if config.api_key is not None else None
+    if secret and not (secret.isascii() and secret.isprintable() and " " not in secret):
+        raise ConfigurationError(
+            f"the api_key of provider {config.name} holds a character that no HTTP header can carry"
+        )
+    return secret or None
+
+
+def url_of(config: ProviderConfig, default: str, path: str) -> URL:
+    """`path` below the provider's base URL (`default` unless configured); a query in the base URL is kept."""
+    try:
+        base = URL(config.base_url or default)
+    except ValueError:
+        base = URL()
+    if base.scheme not in ("http", "https") or not base.host or base.user or base.password or base.fragment:
+        raise ConfigurationError(
+            f"the base_url of provider {config.name} must be http(s)://host[:port][/path], without user or password"
+        )
+    return base.joinpath(path).with_query(base.query)
