@@ -1,0 +1,54 @@
+"""What a breaker answers: frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flexiai.core.circuit import Cause, State
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave for one attempt, to be handed back with its outcome. `generation`: the breaker's life it belongs to."""
+
+    provider: str
+    generation: int
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No leave. `retry_at`: when to ask again; `probe_due`: a probe may be granted now, if the fleet agrees."""
+
+    provider: str
+    state: State
+    probe_due: bool
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A transition of the breaker; the fields are those of `flexiai.events.Transition`."""
+
+    frm: State
+    to: State
+    cause: Cause
+    epoch: int
+    open_for_s: float
+    failure_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of an outcome. Not `counted`: neutral, or of a permit from an earlier life."""
+
+    counted: bool
+    transition: Change | None
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What became of a fleet record. `news`: it was newer than what the breaker stood on."""
+
+    news: bool
+    transition: Change | None
