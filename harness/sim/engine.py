@@ -13,33 +13,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import simpy
 from simpy.events import NORMAL
 
 
 class Stuck(RuntimeError):
-    """A simulation that would not end: out of entries, of simulated time, or of steps."""
+    """A simulation that would not end: out of entries, of simulated time, or of patience."""
 
 
-class Entry:
-    """Something that waits in the queue: `callbacks` are called with the entry when its time has come."""
+class Entry(Protocol):
+    """Something that waits in the queue: `callbacks` are called with it when its time has come."""
 
-    __slots__ = ("callbacks",)
-    _ok: ClassVar[bool] = True  # simpy: not a failed event
-
-    def __init__(self, *callbacks: Callable[[Any], None]) -> None:
-        self.callbacks: Iterable[Callable[[Any], None]] | None = callbacks
+    callbacks: Iterable[Callable[[Any], object]] | None
+    _ok: ClassVar[bool]  # simpy: not a failed event
 
 
-class Call(Entry):
+class Call:
     """A function to be called once, at its time, unless cancelled before."""
 
-    __slots__ = ("args", "fn")
+    __slots__ = ("args", "callbacks", "fn")
+    _ok: ClassVar[bool] = True
 
     def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
-        self.callbacks = _CALL
+        self.callbacks: Iterable[Callable[[Any], object]] | None = _CALL
         self.fn: Callable[..., object] | None = fn
         self.args = args
 
@@ -62,7 +60,6 @@ class Engine(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__(0.0)
-        self.steps = 0
         self._stopping = False
 
     def put(self, when: float, entry: Entry) -> None:
@@ -80,24 +77,22 @@ class Engine(simpy.Environment):
         return self.call_at(self._now + delay_s, fn, *args)
 
     def stop(self) -> None:
-        """Make `run_until_stopped` return after the present entry."""
+        """Make `advance` return after the present entry."""
         self._stopping = True
 
-    def run_until_stopped(self, *, horizon_s: float, max_steps: int) -> None:
-        """Run until `stop()`; Stuck if that does not happen before `horizon_s` or within `max_steps` entries."""
+    def advance(self, *, steps: int, horizon_s: float) -> bool:
+        """Run `steps` entries, or fewer if `stop()` is called: whether it was. Stuck if time would pass `horizon_s`."""
         self._stopping = False
         queue = self._queue
-        limit = self.steps + max_steps
-        while not self._stopping:
-            if not queue:
-                raise Stuck(f"nothing is left to happen at {self._now:.3f} s, and the run has not ended")
-            when, _, _, entry = heappop(queue)
-            if when > horizon_s or self.steps >= limit:
-                raise Stuck(f"the run has not ended at {self._now:.3f} s, after {self.steps} steps")
-            self.steps += 1
-            self._now = when
+        for _ in range(steps):
+            if not queue or queue[0][0] > horizon_s:
+                raise Stuck(f"the simulation has not ended at {self._now:.3f} s, and nothing is left to happen in time")
+            self._now, _, _, entry = heappop(queue)
             callbacks, entry.callbacks = entry.callbacks, None  # type: ignore[assignment]  # as simpy's own step does
             for callback in callbacks:
                 callback(entry)
             if not entry._ok and not hasattr(entry, "_defused"):
                 raise entry._value  # a failed simpy event that nobody awaited: as simpy's own step does
+            if self._stopping:
+                return True
+        return False

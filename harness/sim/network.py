@@ -81,6 +81,11 @@ class Connection:
         self._host.ends.pop(self._end, None)
         self._end.reset()
 
+    def detach(self) -> End:
+        """Hand the socket itself over; this object is done with it."""
+        self._end.on_readable = _nothing
+        return self._end
+
     def pause_reading(self) -> None:
         """Leave what comes in the kernel's buffer."""
         self._paused = True
@@ -136,6 +141,7 @@ class Host:
         ends, self.ends = self.ends, {}
         for end in ends:
             end.on_readable = end.on_sent = _nothing
+            end.forget_unsent()
             end.close()
 
 

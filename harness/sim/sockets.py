@@ -21,10 +21,9 @@ WINDOW_BYTES = 262_144
 
 
 class End:
-    """One end. `on_readable` is called when something came (bytes, end, error), `on_sent` when all was sent."""
+    """One end. `on_readable` is called when something came (bytes, end, error), `on_sent` when unsent bytes went."""
 
     __slots__ = (
-        "_finishing",
         "_inbox",
         "_lane",
         "_outbox",
@@ -34,6 +33,7 @@ class End:
         "eof",
         "error",
         "finished",
+        "finishing",
         "on_readable",
         "on_sent",
         "peer",
@@ -48,8 +48,8 @@ class End:
         self._inbox: list[bytes] = []
         self._outbox: deque[bytes] = deque()
         self._room = WINDOW_BYTES
-        self._finishing = False
         self.unsent = 0
+        self.finishing = False  # no more bytes are taken from us
         self.finished = False  # we said FIN
         self.eof = False  # the peer said FIN
         self.closed = False
@@ -90,9 +90,9 @@ class End:
 
     def finish(self) -> None:
         """Say FIN once all is sent: no more bytes will come from this end."""
-        if self._finishing or self.error is not None:
+        if self.finishing or self.error is not None:
             return
-        self._finishing = True
+        self.finishing = True
         self._pump()
 
     def close(self) -> None:
@@ -108,9 +108,14 @@ class End:
         if self.closed and not self._outbox:
             return
         self.closed = True
-        self._forget_unsent()
+        self.forget_unsent()
         if self.error is None:
             self._carry(0, self.peer._break)
+
+    def forget_unsent(self) -> None:
+        """Lose what the peer had no room for."""
+        self._outbox.clear()
+        self.unsent = 0
 
     def confirm(self, done: Callable[[End], None]) -> None:
         """Tell the peer that the connection stands: `done` gets its end."""
@@ -131,14 +136,16 @@ class End:
             self.on_readable()
 
     def _break(self) -> None:
-        self._forget_unsent()
+        self.forget_unsent()
         if not self.closed and self.error is None:
             self.error = ConnectionResetError(ECONNRESET, "Connection reset by peer")
             self.on_readable()
 
     def _make_room(self, size: int) -> None:
         self._room += size
-        self._pump()
+        if self._outbox:
+            self._pump()
+            self.on_sent()
 
     # -- the sending side
 
@@ -152,21 +159,15 @@ class End:
             self._room -= size
             self.unsent -= size
             self._carry(size, self.peer._arrive, data[:size])
-        if not outbox:
-            if self._finishing and not self.finished:
-                self.finished = True
-                self._carry(0, self.peer._end)
-            self.on_sent()
+        if self.finishing and not outbox and not self.finished:
+            self.finished = True
+            self._carry(0, self.peer._end)
 
     def _carry(self, size: int, fn: Callable[..., object], *args: object) -> None:
         if self._lane.lost or self.peer._lane.lost:
             self._path.carry(Lane(), 0, self._break)
         else:
             self._path.carry(self._lane, size, fn, *args)
-
-    def _forget_unsent(self) -> None:
-        self._outbox.clear()
-        self.unsent = 0
 
 
 def pair(there: Path, back: Path) -> tuple[End, End]:

@@ -1,0 +1,222 @@
+"""An asyncio event loop whose clock and scheduler is the simulation's engine: one per simulated process.
+
+Rules
+-----
+* Callbacks run in the order in which they became ready; a tick runs those that were ready when it began, as asyncio's.
+* A callback takes `callback_cost_s` of the process's CPU: after a tick of n callbacks the loop is busy for n times
+  that, and what becomes ready meanwhile waits. Event-loop lag exists.
+* A timer is one entry of the engine's queue; a cancelled one stays there, empty, until its time.
+* A frozen loop (SIGSTOP) runs nothing. When it goes on it takes what came from outside first and then the timers that
+  are overdue, as a selector loop does.
+* A dead loop (SIGKILL) never runs anything again. Its tasks are kept until `bury()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.events import _set_running_loop
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple
+
+from harness.sim.afterlife import lay_to_rest
+from harness.sim.dialing import Streams
+from harness.sim.engine import Engine
+from harness.sim.handles import Handle, Tick, Timer
+from harness.sim.network import Network
+from harness.sim.refusals import NotSimulated
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+Trouble = Callable[[str, BaseException | None], None]
+"""Takes what nobody observed: a message, and the exception if there is one."""
+
+
+class SimLoop(Streams):
+    """The event loop of one simulated process, on a host of the simulated network.
+
+    trouble         takes exceptions that nobody observed; without it they end the simulation
+    clock_offset_s  how far this process's clock is ahead of the engine's
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        network: Network,
+        host: str,
+        *,
+        callback_cost_s: float = 20e-6,
+        trouble: Trouble | None = None,
+    ) -> None:
+        self.engine = engine
+        self.network = network
+        self.host = host
+        self.callback_cost_s = callback_cost_s
+        self.clock_offset_s = 0.0
+        self.dead = False
+        self._trouble = trouble
+        self._ready: deque[Handle | Timer] = deque()
+        self._overdue: list[Timer] = []
+        self._frozen = False
+        self._missed = False  # a tick came while frozen
+        self._armed = False  # a tick is queued, or runs
+        self._busy_until = 0.0
+        self._tick = Tick()
+        self._on_tick = (self._run_tick,)
+        self._tasks_made = 0
+        self._remains: list[asyncio.Task[Any]] = []
+
+    # -- callbacks and timers
+
+    def time(self) -> float:
+        """This process's clock, in seconds."""
+        return self.engine.now + self.clock_offset_s
+
+    def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> Handle:
+        handle = Handle(callback, args, context)
+        self._ready.append(handle)
+        if not self._armed:
+            self._arm()
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> Handle:
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> Timer:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> Timer:
+        timer = Timer(when, callback, args, self, context)
+        self.engine.put(when - self.clock_offset_s, timer)
+        return timer
+
+    def happened(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Something came from outside (said by the engine, never from within a callback): run it as I/O is run."""
+        self._ready.append(Handle(callback, args, None))
+        self._run_or_arm()
+
+    def timer_due(self, timer: Timer) -> None:
+        """A timer's time has come."""
+        if self._frozen:
+            self._overdue.append(timer)
+        else:
+            self._ready.append(timer)
+            self._run_or_arm()
+
+    def _run_or_arm(self) -> None:
+        if self._armed:
+            return
+        self._arm() if self._frozen or self._busy_until > self.engine.now else self._run_tick(self._tick)
+
+    def _arm(self) -> None:
+        self._armed = True
+        self._tick.callbacks = self._on_tick
+        self.engine.put(self._busy_until, self._tick)
+
+    def _run_tick(self, _tick: Tick) -> None:
+        if self._frozen:
+            self._missed = True
+            return
+        self._armed = True
+        ready = self._ready
+        count = len(ready)
+        _set_running_loop(self)
+        try:
+            for _ in range(count):
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    try:
+                        handle._context.run(handle._callback, *handle._args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:
+                        self._report("a callback raised", error)
+        finally:
+            _set_running_loop(None)
+        self._busy_until = self.engine.now + count * self.callback_cost_s
+        self._armed = False
+        if ready:
+            self._arm()
+
+    # -- tasks and futures
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        self._tasks_made += 1
+        return asyncio.Task(coro, loop=self, name=name or f"{self.host}-{self._tasks_made}", context=context)
+
+    def get_task_factory(self) -> None:
+        return None
+
+    # -- life and death
+
+    def is_running(self) -> bool:
+        return not self.dead
+
+    def is_closed(self) -> bool:
+        return self.dead
+
+    def close(self) -> None:
+        self.die()
+
+    def freeze(self) -> None:
+        """SIGSTOP: nothing runs until `thaw`."""
+        self._frozen = True
+
+    def thaw(self) -> None:
+        """SIGCONT: what waited runs; what came from outside first, overdue timers next."""
+        if self.dead:
+            return
+        self._frozen = False
+        self._ready.extend(self._overdue)
+        self._overdue.clear()
+        if self._missed or (self._ready and not self._armed):
+            self._missed = False
+            self._arm()
+
+    def die(self) -> None:
+        """SIGKILL: nothing ever runs here again."""
+        if not self.dead:
+            self.dead = self._frozen = self._armed = True
+            self._remains = [*asyncio.all_tasks(self)]
+
+    def bury(self) -> None:
+        """Let go of what a dead process left suspended, once nobody watches any more."""
+        lay_to_rest(self._remains, self)
+        self._remains.clear()
+        self._ready.clear()
+        self._overdue.clear()
+
+    # -- what nobody observed
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        if enabled:
+            raise NotSimulated("a simulated event loop has no debug mode")
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self._report(str(context.get("message", "unhandled")), context.get("exception"))
+
+    def _report(self, message: str, error: BaseException | None) -> None:
+        if self.dead:
+            return
+        if self._trouble is None:
+            raise error if error is not None else RuntimeError(message)
+        self._trouble(message, error)
