@@ -5,7 +5,7 @@ Rules
 * One file a process, `<directory>/<pid>.jsonl`, only ever appended to; one event is one `write`, so a SIGKILL loses
   nothing that has happened, and several readers may follow the file while it grows.
 * A journal that cannot write (disk full, file system gone) loses lines, never a request: it says so once, counts what
-  it lost, and goes on when it can. A line that was cut short is ended before the next one, so that a reader loses it alone.
+  it lost, and goes on when it can. A line that was cut short is ended before the next, so that a reader loses it alone.
 * Nothing is ever deleted: `t` is the host's monotonic clock, so files of several workers of one host merge by it.
 """
 

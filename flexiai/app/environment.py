@@ -111,7 +111,7 @@ def _place(loc: tuple[int | str, ...], root: str | None) -> str:
 
 
 def _meaning(kind: str, message: str) -> str:
-    return "is not a setting of FlexiAI" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+    return "is not known; is it misspelt?" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
 
 
 def _named_in(error: SettingsError) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError
@@ -33,16 +33,16 @@ class AppSettings:
     """A worker's settings. `providers` in order of priority; `remarks`: what an operator should be told about them."""
 
     providers: tuple[ProviderConfig, ...]
-    sync: SyncConfig = SyncConfig()
-    breaker: BreakerConfig = BreakerConfig()
-    request: RequestConfig = RequestConfig()
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    breaker: BreakerConfig = field(default_factory=BreakerConfig)
+    request: RequestConfig = field(default_factory=RequestConfig)
     journal_dir: Path | None = None
     log_level: LogLevel = "info"
     remarks: tuple[str, ...] = ()
 
 
 class NamedProvider(ProviderConfig):
-    """A provider as FLEXIAI_PROVIDERS tells it. `api_key_env`: the variable that holds its key, instead of `api_key`."""
+    """A provider as FLEXIAI_PROVIDERS tells it. `api_key_env` names the variable that holds its key."""
 
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
@@ -88,7 +88,7 @@ def _named(text: SecretStr, known: dict[str, str]) -> list[ProviderConfig]:
         raise ConfigurationError("; ".join(complaints(error, "FLEXIAI_PROVIDERS"))) from None
     twice = [name for name, count in Counter(p.name for p in told).items() if count > 1]
     if twice:
-        raise ConfigurationError(f"FLEXIAI_PROVIDERS: two providers are called {twice[0]}; each needs a name of its own")
+        raise ConfigurationError(f"FLEXIAI_PROVIDERS: two providers are called {twice[0]}; names must differ")
     return [_with_key(provider, known) for provider in told]
 
 
@@ -96,9 +96,7 @@ def _with_key(provider: NamedProvider, known: dict[str, str]) -> ProviderConfig:
     key = provider.api_key
     if provider.api_key_env is not None:
         if provider.api_key_env not in known:
-            raise ConfigurationError(
-                f"{provider.api_key_env}: is not set, but FLEXIAI_PROVIDERS says that it holds the key of {provider.name}"
-            )
+            raise ConfigurationError(f"{provider.api_key_env}: FLEXIAI_PROVIDERS names it as a key, but it is not set")
         key = SecretStr(known[provider.api_key_env])
     return ProviderConfig(**{**provider.model_dump(exclude={"api_key_env"}), "api_key": key})
 

@@ -1,0 +1,79 @@
+"""The answer of `/metrics`: the guide's JSON, and what else a worker has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from flexiai.app.health import SyncHealth
+from flexiai.app.worker import Worker
+from flexiai.core.circuit import State
+from flexiai.core.outcome import Outcome
+from flexiai.counters import SyncCounts
+
+
+class CircuitMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider. `failure_count`: consecutive; all others count since the worker started."""
+
+    state: State
+    failure_count: int
+    success_count: int
+    attempts: int
+    probes: int
+    outcomes: Mapping[Outcome, int]
+    transitions: Mapping[State, int]
+
+
+class JournalMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The journal's file, and how many events it could not take."""
+
+    path: str
+    lost: int
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `/metrics`. `requests` by result; `timestamp` in UTC, for whoever collects it."""
+
+    worker_id: int
+    timestamp: str
+    redis_status: Literal["connected", "disconnected", "disabled"]
+    sync_enabled: bool
+    circuit_breakers: dict[str, CircuitMetrics]
+    requests: Mapping[str, int]
+    sync: SyncHealth
+    sync_counts: SyncCounts
+    journal: JournalMetrics | None
+
+
+def metrics(worker: Worker) -> Metrics:
+    """Everything that `worker` counted, now."""
+    status = worker.client.sync.status()
+    journal = worker.journal
+    return Metrics(
+        worker_id=worker.id,
+        timestamp=datetime.now(UTC).isoformat(timespec="seconds"),  # told, never decided by
+        redis_status=("connected" if status.connected else "disconnected") if status.enabled else "disabled",
+        sync_enabled=status.enabled,
+        circuit_breakers={config.name: _circuit(worker, config.name) for config in worker.settings.providers},
+        requests=worker.counters.requests,
+        sync=SyncHealth.of(status),
+        sync_counts=worker.counters.sync,
+        journal=JournalMetrics(path=str(journal.path), lost=journal.lost) if journal else None,
+    )
+
+
+def _circuit(worker: Worker, name: str) -> CircuitMetrics:
+    breaker = worker.client.breakers[name]
+    counts = worker.counters.providers[name]
+    return CircuitMetrics(
+        state=breaker.state,
+        failure_count=breaker.failure_count,
+        success_count=breaker.success_count,
+        attempts=counts.attempts,
+        probes=counts.probes,
+        outcomes=counts.outcomes,
+        transitions=counts.transitions,
+    )

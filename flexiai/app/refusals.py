@@ -1,0 +1,97 @@
+"""Why there is no answer, as HTTP: whose fault it was decides the status.
+
+Rules
+-----
+* The caller's own: 422 for a body we cannot take, 413 for one too large, and the provider's own 4xx where a provider
+  refused the request as such.
+* Nobody's answer: 503 with Retry-After in whole seconds, rounded up; 504 where the request's time ran out.
+* Ours: 500, and the log says why under the request's id. An unknown path is 404, a wrong method 405 with Allow.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from flexiai.app.environment import complaints
+from flexiai.app.incoming import MAX_BODY, BodyTooLarge
+from flexiai.app.replies import ErrorReply, Reply, answered_by, id_header
+from flexiai.errors import NoProviderAvailable, ProviderError
+from flexiai.logs import log
+
+
+def refusal(error: Exception, worker_id: int, asked_as: str) -> Reply:
+    """The answer to a chat request that ended in `error`."""
+    match error:
+        case NoProviderAvailable():
+            return _nobody(error, worker_id, asked_as)
+        case ProviderError():
+            return _rejected(error, worker_id, asked_as)
+        case ValidationError():
+            message = "; ".join(complaints(error, "body"))
+            return _refused(422, "invalid_request", message, worker_id, asked_as)
+        case BodyTooLarge():
+            message = f"a request body may have at most {MAX_BODY} bytes"
+            return _refused(413, "body_too_large", message, worker_id, asked_as)
+        case _:
+            log.error("Request %s failed inside FlexiAI", asked_as, exc_info=error)
+            return _refused(500, "internal_error", "FlexiAI itself failed; its log says why", worker_id, asked_as)
+
+
+def not_serving(asked_as: str) -> Reply:
+    """The answer of a worker that has not started yet, or has stopped."""
+    value = ErrorReply(error="not_serving", message="this worker is starting or stopping", request_id=asked_as)
+    return Reply(503, value, ((b"retry-after", b"1"), id_header(asked_as)))
+
+
+def no_such_provider(name: str, known: tuple[str, ...], worker_id: int) -> Reply:
+    """The answer where a path names a provider that is not configured."""
+    message = f"there is no provider called {name!r}; there are: {', '.join(known)}"
+    return Reply(404, ErrorReply(error="unknown_provider", message=message, worker_id=worker_id))
+
+
+def of_http(error: HTTPException, method: str, path: str) -> Reply:
+    """The answer where no endpoint was reached: an unknown path, a wrong method."""
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+    match error.status_code:
+        case 404:
+            value = ErrorReply(error="not_found", message=f"there is nothing at {path}")
+        case 405:
+            allowed = (error.headers or {}).get("Allow", "another method")
+            value = ErrorReply(error="method_not_allowed", message=f"{path} takes {allowed}, not {method}")
+        case _:
+            value = ErrorReply(error="http_error", message=str(error.detail))
+    return Reply(error.status_code, value, headers)
+
+
+def _nobody(error: NoProviderAvailable, worker_id: int, asked_as: str) -> Reply:
+    late = bool(error.said) and error.said[-1].reason == "deadline"
+    value = ErrorReply(
+        error="deadline_exceeded" if late else "no_provider_available",
+        message=str(error),
+        worker_id=worker_id,
+        request_id=asked_as,
+        providers=error.said,
+        retry_after_s=error.retry_after_s,
+    )
+    retry_after = (b"retry-after", str(math.ceil(error.retry_after_s)).encode())
+    return Reply(504 if late else 503, value, (retry_after, id_header(asked_as)))
+
+
+def _rejected(error: ProviderError, worker_id: int, asked_as: str) -> Reply:
+    status = error.status if error.status is not None and 400 <= error.status < 500 else 400
+    value = ErrorReply(
+        error="rejected_by_provider",
+        message=str(error),
+        worker_id=worker_id,
+        request_id=asked_as,
+        provider=error.provider,
+    )
+    return Reply(status, value, (answered_by(error.provider), id_header(asked_as)))
+
+
+def _refused(status: int, name: str, message: str, worker_id: int, asked_as: str) -> Reply:
+    value = ErrorReply(error=name, message=message, worker_id=worker_id, request_id=asked_as)
+    return Reply(status, value, (id_header(asked_as),))

@@ -1,0 +1,66 @@
+"""One worker: a process's client, its settings, and the listeners the app keeps for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from flexiai.app.settings import AppSettings
+from flexiai.client import AsyncFlexiAI
+from flexiai.counters import Counters
+from flexiai.events import Listener
+from flexiai.journal import Journal
+from flexiai.logs import LogListener, configure_logging, log
+
+ClientFactory = Callable[[AppSettings, Sequence[Listener]], AsyncFlexiAI]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A started client and what was counted of it. `id`: the process id, as every answer names it."""
+
+    id: int
+    settings: AppSettings
+    client: AsyncFlexiAI
+    counters: Counters
+    journal: Journal | None
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where the endpoints find the worker: None before it has started and after it has stopped."""
+
+    worker: Worker | None = None
+
+
+def client_of(settings: AppSettings, listeners: Sequence[Listener]) -> AsyncFlexiAI:
+    """The client that the settings describe, not yet started."""
+    return AsyncFlexiAI(
+        providers=settings.providers,
+        sync=settings.sync,
+        breaker=settings.breaker,
+        request=settings.request,
+        listeners=listeners,
+    )
+
+
+@asynccontextmanager
+async def running_worker(settings: AppSettings, factory: ClientFactory = client_of) -> AsyncIterator[Worker]:
+    """A worker whose client is started, and closed at the end. ConfigurationError if it cannot work."""
+    configure_logging(settings.log_level)
+    for remark in settings.remarks:
+        log.warning("%s", remark)
+    pid = os.getpid()
+    counters = Counters(provider.name for provider in settings.providers)
+    listeners: list[Listener] = [counters, LogListener(pid)]
+    journal = Journal(settings.journal_dir, pid) if settings.journal_dir else None
+    if journal is not None:
+        listeners.insert(0, journal)
+    try:
+        async with factory(settings, listeners) as client:
+            yield Worker(pid, settings, client, counters, journal)
+    finally:
+        if journal is not None:
+            journal.close()
