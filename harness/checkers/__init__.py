@@ -1,0 +1,40 @@
+"""The invariants of docs/failover.md, section 4, each checked from the history alone: the same code for both worlds."""
+
+from harness.checkers import (
+    converges,
+    epoch_monotone,
+    joiner_knows,
+    legal_transitions,
+    neutral_is_neutral,
+    no_failure_while_served,
+    one_outcome,
+    priority_order,
+    probe_bound,
+    recovers,
+    redis_off_path,
+    refuse_when_open,
+    rejoins,
+    retry_after,
+)
+from harness.checkers.case import Case
+from harness.checkers.finding import Checker, Finding, Violation
+
+CHECKERS: tuple[Checker, ...] = (
+    one_outcome.CHECKER,
+    no_failure_while_served.CHECKER,
+    legal_transitions.CHECKER,
+    refuse_when_open.CHECKER,
+    probe_bound.CHECKER,
+    epoch_monotone.CHECKER,
+    priority_order.CHECKER,
+    neutral_is_neutral.CHECKER,
+    retry_after.CHECKER,
+    redis_off_path.CHECKER,
+    converges.CHECKER,
+    recovers.CHECKER,
+    rejoins.CHECKER,
+    joiner_knows.CHECKER,
+)
+"""Safety first, then liveness."""
+
+__all__ = ["CHECKERS", "Case", "Checker", "Finding", "Violation"]

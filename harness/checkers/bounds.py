@@ -1,0 +1,68 @@
+"""How long things may take: every bound the liveness checks use, derived from the scenario's own settings.
+
+All are upper bounds on a machine that is not overloaded; each contains `SLACK_S`, and checks look at the bound only
+when what they wait for has not happened yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.scenario import OpenLoad, Scenario
+
+SLACK_S = 0.5
+"""For scheduling, journals and slow machines."""
+
+JITTER = 1.5
+"""Intervals and backoffs are drawn with jitter; none exceeds its setting by more than this factor."""
+
+ALONE_SHARE, ALONE_MOST_S = 0.2, 5.0
+"""Without the store a worker probes up to this share of the open time later (failover.md: spread by jitter)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds.
+
+    propagate  from a transition until every connected worker has it, with its notice lost: one reconcile
+    notice     until a worker knows that its subscription is dead
+    rejoin     from the end of a Redis fault until a worker is subscribed and has read again
+    settle     rejoin, then propagate
+    """
+
+    propagate: float
+    notice: float
+    rejoin: float
+    settle: float
+    lease: float
+    demand: float
+    answer: float
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Bounds:
+        """The bounds that a scenario's settings imply."""
+        sync, breaker = scenario.sync, scenario.breaker
+        propagate = JITTER * sync.reconcile_interval_s + 2 * sync.operation_timeout_s + SLACK_S
+        notice = JITTER * sync.health_interval_s + sync.pong_timeout_s + sync.operation_timeout_s
+        rejoin = notice + JITTER * sync.reconnect_max_s + 3 * sync.operation_timeout_s + SLACK_S
+        return cls(
+            propagate=propagate,
+            notice=notice,
+            rejoin=rejoin,
+            settle=rejoin + propagate,
+            lease=sync.lease_s + sync.probe_idle_s,
+            demand=3 * breaker.half_open_max_calls * _gap_s(scenario),
+            answer=2 * breaker.half_open_max_calls * max(p.latency.p99 for p in scenario.providers),
+        )
+
+    def recovery(self, open_for_s: float) -> float:
+        """From the moment a probe of a healed provider is due until every worker may use it again."""
+        alone = min(ALONE_SHARE * open_for_s, ALONE_MOST_S)
+        return alone + self.lease + self.demand + self.answer + self.propagate
+
+
+def _gap_s(scenario: Scenario) -> float:
+    """Mean seconds between two requests of one worker, were they spread evenly."""
+    rates = [load.rate if isinstance(load, OpenLoad) else load.users / load.pace for load in scenario.load]
+    most = max(rates)
+    return len(scenario.topology.places) / most if most > 0 else scenario.duration

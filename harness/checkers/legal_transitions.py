@@ -1,0 +1,96 @@
+"""`legal-transitions`: only edges of the state machine, each with its recorded cause.
+
+* `EDGES` is the machine: which cause may lead from which state to which.
+* Each change starts where the worker's last one on that provider ended; the first starts from CLOSED.
+* CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
+  attempts since it was last CLOSED anew.
+* A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
+"""
+
+from __future__ import annotations
+
+from flexiai.core.circuit import Cause, State
+from flexiai.events import Transition
+from harness.checkers.case import Case
+from harness.checkers.finding import Checker, Tally
+
+_TRIPPED = frozenset({Cause.CONSECUTIVE_FAILURES, Cause.FAILURE_RATE, Cause.SLOW_RATE})
+_TOLD_BY_PROVIDER = frozenset({Cause.RETRY_AFTER, Cause.MISCONFIGURED})
+
+EDGES: dict[tuple[State, State], frozenset[Cause]] = {
+    (State.CLOSED, State.OPEN): _TRIPPED | _TOLD_BY_PROVIDER | {Cause.SYNC},
+    (State.OPEN, State.HALF_OPEN): frozenset({Cause.PROBE_GRANTED}),
+    (State.OPEN, State.CLOSED): frozenset({Cause.SYNC, Cause.RESET}),
+    (State.HALF_OPEN, State.CLOSED): frozenset({Cause.PROBE_SUCCEEDED, Cause.SYNC, Cause.RESET}),
+    (State.HALF_OPEN, State.OPEN): _TOLD_BY_PROVIDER | {Cause.PROBE_FAILED, Cause.PROBE_ABANDONED, Cause.SYNC},
+}
+
+TOGETHER_S = 0.005
+"""A worker emits what belongs to one decision within this time."""
+
+
+def look(case: Case, tally: Tally) -> None:
+    """Every change of every breaker."""
+    failures = _failures(case)
+    for key, changes in case.index.transitions.items():
+        before, since = State.CLOSED, float("-inf")
+        for change in changes:
+            tally.checked += 1
+            _edge(change, before, tally)
+            if change.cause is Cause.SYNC:
+                _told(case, change, tally)
+            if change.cause is Cause.CONSECUTIVE_FAILURES:
+                seen = sum(since <= t <= change.t + TOGETHER_S for t in failures.get(key, ()))
+                _threshold(case, change, seen, tally)
+            before = change.to
+            since = change.t if change.to is State.CLOSED else since
+
+
+def _edge(change: Transition, before: State, tally: Tally) -> None:
+    told = f"{change.frm} to {change.to} ({change.cause})"
+    if change.frm is not before:
+        text = f"{change.worker} went from {told}, but its breaker for {change.provider} was {before}"
+        tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
+    elif change.cause not in EDGES.get((change.frm, change.to), frozenset()):
+        text = f"{change.worker} went from {told} on {change.provider}: there is no such edge"
+        tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
+
+
+def _told(case: Case, change: Transition, tally: Tally) -> None:
+    records = case.index.records.get((change.worker, change.provider), [])
+    if not any(
+        r.epoch == change.epoch and r.state is change.to and r.t <= change.t + TOGETHER_S for r in reversed(records)
+    ):
+        text = (
+            f"{change.worker} became {change.to} on {change.provider} because of record {change.epoch}, "
+            "but it applied no such record"
+        )
+        tally.violate(change.t, text, change, *records[-1:], worker=change.worker, provider=change.provider)
+
+
+def _threshold(case: Case, change: Transition, seen: int, tally: Tally) -> None:
+    needed = case.scenario.breaker.failure_threshold
+    if min(change.failure_count, seen) < needed:
+        text = (
+            f"{change.worker} opened {change.provider} after {min(change.failure_count, seen)} failures in a row; "
+            f"it takes {needed}"
+        )
+        tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
+
+
+def _failures(case: Case) -> dict[tuple[str, str], list[float]]:
+    """When each worker's counted attempts on each provider failed."""
+    times: dict[tuple[str, str], list[float]] = {}
+    for attempt in case.index.attempts:
+        ended = attempt.ended
+        if ended is not None and attempt.failed and ended.counted:
+            times.setdefault((ended.worker, ended.provider), []).append(ended.t)
+    return times
+
+
+CHECKER = Checker(
+    id="legal-transitions",
+    holds="Breakers take only the edges of the state machine, each for a cause that leads there.",
+    vacuous="no breaker ever changed its state",
+    look=look,
+)

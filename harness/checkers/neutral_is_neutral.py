@@ -1,0 +1,51 @@
+"""`neutral-is-neutral`: a caller's own error never moves a breaker.
+
+At the moment at which an attempt ends NEUTRAL its worker's breaker for that provider makes no change that results
+make, unless another attempt on it ended with a result at that very moment.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from flexiai.core.circuit import Cause
+from flexiai.core.outcome import Outcome
+from flexiai.events import AttemptEnded, Transition
+from harness.checkers.case import Case
+from harness.checkers.finding import Checker, Tally
+from harness.checkers.legal_transitions import TOGETHER_S
+
+_NOT_FROM_RESULTS = frozenset({Cause.PROBE_GRANTED, Cause.PROBE_ABANDONED, Cause.RESET, Cause.SYNC, Cause.START})
+
+
+def look(case: Case, tally: Tally) -> None:
+    """Every attempt that ended neutral."""
+    neutral = [e for e in case.all(AttemptEnded) if e.outcome is Outcome.NEUTRAL]
+    tally.checked += len(neutral)
+    if not neutral:
+        return
+    results: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for e in case.all(AttemptEnded):
+        if e.outcome is not Outcome.NEUTRAL:
+            results[e.worker, e.provider].append(e.t)
+    for e in neutral:
+        change = _change_with(case, e)
+        near = change is not None and any(abs(t - change.t) <= TOGETHER_S for t in results[e.worker, e.provider])
+        if change is not None and not near:
+            text = (
+                f"request {e.request} ended neutral, and {e.worker} took {e.provider} from {change.frm} to {change.to}"
+            )
+            tally.violate(e.t, text, e, change, worker=e.worker, provider=e.provider)
+
+
+def _change_with(case: Case, ended: AttemptEnded) -> Transition | None:
+    changes = case.index.transitions.get((ended.worker, ended.provider), [])
+    return next((c for c in changes if abs(c.t - ended.t) <= TOGETHER_S and c.cause not in _NOT_FROM_RESULTS), None)
+
+
+CHECKER = Checker(
+    id="neutral-is-neutral",
+    holds="A caller's own error never moves a breaker.",
+    vacuous="no attempt ended neutral",
+    look=look,
+)

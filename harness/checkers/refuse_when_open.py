@@ -1,0 +1,37 @@
+"""`refuse-when-open`: no attempt on a provider that the worker itself knows to be OPEN.
+
+Known is what the worker's own events say: from its change to OPEN until its next change. An occasion is an attempt by
+a worker that then knew some provider to be OPEN, and a request that was refused by all.
+"""
+
+from __future__ import annotations
+
+from flexiai.core.circuit import State
+from harness.checkers.case import Case
+from harness.checkers.finding import Checker, Tally
+
+
+def look(case: Case, tally: Tally) -> None:
+    """Every attempt, and every request without one."""
+    for attempt in case.index.attempts:
+        view, started = attempt.view, attempt.started
+        if State.OPEN not in view.values():
+            continue
+        tally.checked += 1
+        if view.get(started.provider) is State.OPEN:
+            opened = next(
+                t
+                for t in reversed(case.index.transitions[started.worker, started.provider])
+                if t.t <= started.t and t.to is State.OPEN
+            )
+            text = f"{started.worker} asked {started.provider}, which it had known to be OPEN since {opened.t:.3f} s"
+            tally.violate(started.t, text, opened, started, worker=started.worker, provider=started.provider)
+    tally.checked += sum(not e.attempts and State.OPEN in e.view.values() for e in case.index.executions)
+
+
+CHECKER = Checker(
+    id="refuse-when-open",
+    holds="No worker asks a provider that it knows to be OPEN.",
+    vacuous="no request came to a worker that knew a provider to be OPEN",
+    look=look,
+)

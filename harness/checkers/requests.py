@@ -1,0 +1,72 @@
+"""Requests as their senders saw them, and as the workers lived them. Filled by the index, then left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from flexiai.core.circuit import State
+from flexiai.core.outcome import Outcome
+from flexiai.events import AttemptEnded, AttemptStarted, RequestEnded, RequestStarted
+from harness.history import RequestDone, RequestSent
+
+View = Mapping[str, State]
+"""A worker's breakers at a moment; a provider that is absent never left CLOSED."""
+
+
+class Attempt(msgspec.Struct):
+    """One provider asked once. `view`: what its worker knew when it began."""
+
+    started: AttemptStarted
+    view: View
+    ended: AttemptEnded | None = None
+
+    @property
+    def end(self) -> float | None:
+        """When it ended; None: it never did."""
+        return self.ended.t if self.ended is not None else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended as the provider's fault."""
+        return self.ended is not None and self.ended.outcome.fails_over
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was answered."""
+        return self.ended is not None and self.ended.outcome is Outcome.SUCCESS
+
+
+class Execution(msgspec.Struct):
+    """One request on one worker. `view`: what the worker knew when it came."""
+
+    started: RequestStarted
+    view: View
+    attempts: list[Attempt]
+    ended: RequestEnded | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was answered."""
+        return self.ended is not None and self.ended.result == "ok"
+
+    def refused(self, providers: tuple[str, ...]) -> set[str]:
+        """The providers that this request wanted and whose breaker said no."""
+        skipped = {name for attempt in self.attempts for name in attempt.started.skipped}
+        if self.ended is not None and self.ended.result == "failed":
+            skipped |= set(providers)
+        return skipped - {attempt.started.provider for attempt in self.attempts}
+
+
+class Sent(msgspec.Struct):
+    """One request as its sender saw it, with what the workers made of it."""
+
+    sent: RequestSent
+    done: RequestDone | None = None
+    executions: list[Execution] = []
+
+    @property
+    def rejected(self) -> bool:
+        """Whether it was the caller's own error."""
+        return any(e.ended is not None and e.ended.result == "rejected" for e in self.executions)

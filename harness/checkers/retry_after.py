@@ -1,0 +1,57 @@
+"""`retry-after`: no attempt on a provider inside the time it asked to be left alone, once the worker knew.
+
+A worker knows by its own counted answer 429 or 503 with Retry-After (capped at `max_retry_after`). The header counts
+whole seconds and ages on its way, so the last WHOLE_SECOND_S of the time are nobody's breach. An operator's reset ends
+the time. (What the other workers owe to it they owe as OPEN records: `refuse-when-open`.)
+"""
+
+from __future__ import annotations
+
+import math
+
+from flexiai.core.circuit import Cause
+from flexiai.events import AttemptEnded
+from harness.checkers.case import Case
+from harness.checkers.finding import Checker, Tally
+from harness.checkers.requests import Attempt
+
+WHOLE_SECOND_S = 1.0
+
+
+def look(case: Case, tally: Tally) -> None:
+    """Every counted answer with Retry-After."""
+    asked = [e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.counted and e.outcome.fails_over]
+    tally.checked += len(asked)
+    attempts: dict[tuple[str, str], list[Attempt]] = {}
+    for attempt in case.index.attempts if asked else ():
+        attempts.setdefault((attempt.started.worker, attempt.started.provider), []).append(attempt)
+    for e in asked:
+        until = _until(case, e)
+        early = next((a for a in attempts[e.worker, e.provider] if e.t < a.started.t < until), None)
+        if early is not None:
+            s = early.started
+            text = f"{e.worker} asked {e.provider} {s.t - e.t:.1f} s after being asked for {e.retry_after_s} s of peace"
+            tally.violate(s.t, text, e, s, worker=e.worker, provider=e.provider)
+
+
+def _until(case: Case, e: AttemptEnded) -> float:
+    wish = min(e.retry_after_s or 0.0, case.scenario.breaker.max_retry_after_s)
+    resets = (
+        c.t
+        for c in case.index.transitions.get((e.worker, e.provider), [])
+        if c.t >= e.t and _is_reset(case, c.worker, c.provider, c.epoch, c.cause)
+    )
+    return min(e.t + wish - WHOLE_SECOND_S, min(resets, default=math.inf))
+
+
+def _is_reset(case: Case, worker: str, provider: str, epoch: int, cause: Cause) -> bool:
+    records = case.index.records.get((worker, provider), [])
+    return cause is Cause.RESET or any(r.epoch == epoch and r.reason is Cause.RESET for r in records)
+
+
+CHECKER = Checker(
+    id="retry-after",
+    holds="No worker asks a provider inside the time it asked that worker to be left alone.",
+    vacuous="no provider asked to be left alone for a time",
+    look=look,
+)
