@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from flexiai.chat import ChatCompletion, ChatMessage, ChatRequest, Choice, Usage
-from flexiai.providers.http import Endpoint, endpoint
+from flexiai.providers.http import endpoint
 from flexiai.providers.options import given, refuse
 from flexiai.providers.troubles import VendorError
 from flexiai.types import ProviderConfig, RequestConfig

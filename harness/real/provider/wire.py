@@ -1,0 +1,92 @@
+"""What the two wire formats have in common: a request that is understood, and the words of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Ending = Literal["stop", "stop_sequence", "length"]
+
+
+class Rejected(Exception):
+    """A request that the vendor refuses: HTTP status, and its message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for. `words`: how many there are in its messages; `usage`: a stream tells its tokens too."""
+
+    model: str
+    words: int
+    stream: bool
+    max_tokens: int | None
+    stop: tuple[str, ...]
+    usage: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The words of an answer (here a word is a token), why it ended there, and the answer's number."""
+
+    asked: Asked
+    words: tuple[str, ...]
+    ending: Ending
+    number: int
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        return " ".join(self.words)
+
+    @property
+    def pieces(self) -> Iterator[str]:
+        """The text, word by word, as it is streamed."""
+        return (word if i == 0 else f" {word}" for i, word in enumerate(self.words))
+
+
+class Wire(Protocol):
+    """A vendor's HTTP format."""
+
+    path: str
+
+    def understand(self, body: bytes, headers: Mapping[str, str]) -> Asked:
+        """The request, or Rejected."""
+        ...
+
+    def answer(self, told: Told) -> bytes:
+        """The body of a 200."""
+        ...
+
+    def frames(self, told: Told) -> Iterator[bytes]:
+        """The server-sent events of a streamed answer."""
+        ...
+
+    def error(self, status: int, message: str, code: str | None = None) -> bytes:
+        """The body of an error with an HTTP status; `code` where the usual one will not do."""
+        ...
+
+
+def tell(name: str, asked: Asked, number: int) -> Told:
+    """The answer of provider `name`: always the same to the same request, but for its number."""
+    text = f"{name} answers as {asked.model} to {asked.words} words."
+    cuts = [text.index(s) for s in asked.stop if s and s in text]
+    words = tuple((text[: min(cuts)] if cuts else text).split())
+    if asked.max_tokens is not None and len(words) > asked.max_tokens:
+        return Told(asked, words[: asked.max_tokens], "length", number)
+    return Told(asked, words, "stop_sequence" if cuts else "stop", number)
+
+
+def count_words(texts: Sequence[str]) -> int:
+    """How many words there are in some texts."""
+    return sum(len(text.split()) for text in texts)
+
+
+def event(data: bytes, name: str | None = None) -> bytes:
+    """One server-sent event."""
+    return (b"" if name is None else b"event: " + name.encode() + b"\n") + b"data: " + data + b"\n\n"
