@@ -35,7 +35,15 @@ class Child:
         self.log = log
 
     @classmethod
-    async def spawn(cls, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Child:
+    async def spawn(
+        cls,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Child:
         """Start `command`; its standard error goes to `log`, its standard output can be awaited by `said`."""
         with log.open("ab") as errors:
             try:
@@ -45,6 +53,7 @@ class Child:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=errors,
                     env=dict(env) if env is not None else None,
+                    cwd=cwd,
                     start_new_session=True,
                     preexec_fn=die_with_parent,
                 )
@@ -64,11 +73,11 @@ class Child:
 
     async def said(self, word: str, timeout_s: float) -> list[str]:
         """The rest of the line that begins with `word`, in words; WorldError if it ends or stays silent instead."""
-        assert self.process.stdout is not None
+        stdout = self.process.stdout or asyncio.StreamReader()  # it is there: spawn asked for a pipe
         try:
             async with asyncio.timeout(timeout_s):
-                while line := await self.process.stdout.readline():
-                    first, *rest = line.decode(errors="replace").split()
+                while line := await stdout.readline():
+                    first, *rest = line.decode(errors="replace").split() or [""]
                     if first == word:
                         return rest
         except TimeoutError:
@@ -103,3 +112,30 @@ class Child:
         """Whatever is left of its session (its own children, if it died before it could end them)."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class Children:
+    """Children that are stopped together, also those whose start was interrupted."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._all: list[Child] = []
+
+    async def spawn(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Child:
+        """Start one; its log is named after it."""
+        log = self._logs / f"{name.replace(' ', '-')}.log"
+        child = await Child.spawn(name, command, log, env=env, cwd=cwd)
+        self._all.append(child)
+        return child
+
+    def check(self) -> None:
+        """Raise WorldError if one of them has ended."""
+        for child in self._all:
+            if not child.alive:
+                raise child.trouble(f"ended with exit code {child.process.returncode}")
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """End them all, side by side."""
+        await asyncio.gather(*(child.stop(grace_s) for child in self._all))

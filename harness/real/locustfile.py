@@ -12,6 +12,7 @@ import os
 import time
 from pathlib import Path
 from random import Random
+from typing import ClassVar, Literal
 
 import gevent
 from locust import FastHttpUser, constant_pacing, task
@@ -71,7 +72,7 @@ class Planned(FastHttpUser):
     network_timeout = TIMEOUT_S
     # A connection of its own for each request: the kernel then spreads requests over an instance's workers, and no
     # request is lost on a kept connection that a restarted worker has just closed.
-    default_headers = {"Connection": "close"}
+    default_headers: ClassVar = {"Connection": "close"}
 
     @task
     def keep(self) -> None:
@@ -152,19 +153,23 @@ class Keeper:
 
 def _end_of(request: str, response: FastResponse) -> RequestDone:
     """What a response says about its request. Without a status nobody can know what became of it."""
-    status = int(response.status_code or 0)
-    headers = response.headers or {}
-    retry_after = headers.get("Retry-After")
+    now, status = time.monotonic(), int(response.status_code or 0)
     if status == 0:
-        refused = isinstance(response.error, ConnectionRefusedError)
-        result = "fail" if refused else "info"
-        return RequestDone(t=time.monotonic(), request=request, result=result, error=type(response.error).__name__)
+        error = getattr(response, "error", None)
+        result: Literal["fail", "info"] = "fail" if isinstance(error, ConnectionRefusedError) else "info"
+        return RequestDone(t=now, request=request, result=result, error=type(error).__name__)
+    retry_after = _header(response, "Retry-After")
     return RequestDone(
-        t=time.monotonic(),
+        t=now,
         request=request,
         result="ok" if status == 200 else "fail",
-        provider=headers.get("X-FlexiAI-Provider"),
+        provider=_header(response, "X-FlexiAI-Provider"),
         status=status,
         error=None if status == 200 else (response.text or "")[:200],
         retry_after_s=float(retry_after) if retry_after else None,
     )
+
+
+def _header(response: FastResponse, name: str) -> str | None:
+    value = response.headers.get(name) if response.headers else None
+    return str(value) if value is not None else None

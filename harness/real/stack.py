@@ -1,0 +1,109 @@
+"""All that runs for real: Redis, provider servers, the fault proxy before them, and the fleet that talks through it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flexiai.types import Settings
+from harness.history import Entry
+from harness.real.child import Children
+from harness.real.providers import ProviderProcess, wire_of
+from harness.real.proxy_client import Proxy
+from harness.real.redis_server import RedisServer
+from harness.real.workers import Fleet
+from harness.scenario import ProviderSpec, Scenario
+from harness.world import WorldError
+
+REDIS = "redis"
+# Settings of whoever runs the harness that must not reach the fleet under test.
+_FOREIGN = ("FLEXIAI_", "REDIS_", "OPENAI_", "ANTHROPIC_")
+
+
+class Stack:
+    """Everything of one run but its load. Stopped as a whole, also when its start was interrupted."""
+
+    def __init__(self, scenario: Scenario, seed: int, logs: Path) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.logs = logs
+        self.redis = RedisServer()
+        self.redis_wanted = False  # whether Redis should be alive now: no fault has killed it
+        self.providers: dict[str, ProviderProcess] = {}
+        self.folder = Path(tempfile.mkdtemp(prefix="flexiai-harness-"))
+        logs.mkdir(parents=True, exist_ok=True)
+        self._servers = Children(logs)
+        self._instances = Children(logs)
+        self.proxy = Proxy(self._servers)
+        self.fleet = Fleet(scenario.topology, self._subfolder("journals"), self._instances)
+
+    async def start(self) -> None:
+        """Start Redis, providers, proxy, then the fleet; returns when every worker is ready."""
+        await self.redis.start()
+        self.redis_wanted = True
+        ledgers = self._subfolder("ledgers")
+        for spec in self.scenario.providers:
+            self.providers[spec.name] = await ProviderProcess.start(spec, self.seed, ledgers, self._servers)
+        await self.proxy.start()
+        ports = {REDIS: await self.proxy.listen(REDIS, self.redis.port)}
+        for name, provider in self.providers.items():
+            ports[name] = await self.proxy.listen(name, provider.port)
+        await self.fleet.start(self._environment(ports))
+
+    def check(self) -> None:
+        """Raise WorldError if something has ended that no fault was to end."""
+        self._servers.check()
+        self.fleet.check()
+        if self.redis_wanted and not self.redis.alive:
+            raise WorldError("redis-server ended in the middle of the run, and no fault of the scenario ended it")
+
+    async def stop(self) -> None:
+        """End everything and remove the temporary directory; the fleet first, so that it can say goodbye."""
+        await self.fleet.stop()
+        await self._servers.stop()
+        await self.redis.stop()
+
+    def discard(self) -> None:
+        """Remove what the processes wrote, once it has been read."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def entries(self) -> list[Entry]:
+        """What workers and providers wrote, in absolute time."""
+        return [*self.fleet.entries, *(e for provider in self.providers.values() for e in provider.entries())]
+
+    def _subfolder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+    def _environment(self, ports: dict[str, int]) -> dict[str, str]:
+        """What a worker is told: where things are (the proxy), and the scenario's settings by the app's own names."""
+        env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
+        env |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(ports[REDIS]), "REDIS_DB": "0"}
+        env |= {"FLEXIAI_JOURNAL_DIR": str(self.folder / "journals"), "FLEXIAI_LOG_LEVEL": "warning"}
+        told = [_told(spec, ports[spec.name]) for spec in self.scenario.providers]
+        env["FLEXIAI_PROVIDERS"] = json.dumps(told)
+        for section in ("breaker", "request", "sync"):
+            env |= _as_variables(section, getattr(self.scenario, section))
+        return env
+
+
+def _told(spec: ProviderSpec, port: int) -> dict[str, Any]:
+    """A provider as FLEXIAI_PROVIDERS has it."""
+    wire = wire_of(spec)
+    base = f"http://127.0.0.1:{port}" + ("/v1" if wire == "openai" else "")
+    config = spec.config.model_dump(mode="json", exclude={"api_key"})
+    return {**config, "wire": wire, "base_url": base, "api_key": f"key-of-{spec.name}"}
+
+
+def _as_variables(section: str, settings: Settings) -> dict[str, str]:
+    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    return {f"FLEXIAI_{section}__{key}".upper(): _text(value) for key, value in changed.items()}
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

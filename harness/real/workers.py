@@ -1,0 +1,248 @@
+"""The fleet under test: real uvicorn instances, each with its worker processes, told apart by place.
+
+A worker is known by its journal (`flexiai.journal`): it appears when its first event does, and its place is the
+instance whose process is its parent, with the lowest slot of that instance that is free. uvicorn itself starts
+another worker in place of one that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import psutil
+
+from flexiai.events import WorkerReady, WorkerStarted
+from harness.faults import Place
+from harness.history import Entry, decode_line
+from harness.real.child import Children
+from harness.real.ports import free_port
+from harness.scenario import Topology
+from harness.world import WorldError
+
+READY_TIMEOUT_S = 120.0
+POLL_S = 0.02
+WATCH_S = 0.05
+# uvicorn kills a worker that does not answer its supervisor for this long: longer than any pause a scenario asks for.
+HEALTHCHECK_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process. `name` is the identity its events carry; `up_at` on the host's monotonic clock."""
+
+    name: str
+    pid: int
+    place: Place
+    generation: int
+    up_at: float
+    ready: bool = False
+
+
+class Journals:
+    """Reads workers' journals as they grow: each line once, whole lines only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[Path, int] = {}
+
+    def fresh(self) -> Iterator[tuple[int, Entry]]:
+        """(pid, entry) of every line written since the last call."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read[path] = self._read.get(path, 0) + len(line)
+                    if line.strip():
+                        yield int(path.stem), decode_line(line, str(path))
+
+
+End = Literal["killed", "terminated", "died"]
+
+
+class Watcher(Protocol):
+    """Who is told of workers that appear and end; times are on the host's monotonic clock."""
+
+    def worker_up(self, worker: Worker) -> None:
+        """A worker process began to live."""
+        ...
+
+    def worker_down(self, worker: Worker, how: End, at: float) -> None:
+        """A worker process is gone."""
+        ...
+
+
+class Fleet:
+    """The instances and their workers."""
+
+    def __init__(self, topology: Topology, folder: Path, children: Children) -> None:
+        self.instances = topology.instances
+        self.workers_each = topology.workers
+        self.hosts: tuple[str, ...] = ()
+        self.entries: list[Entry] = []
+        self.watcher: Watcher | None = None
+        self._folder = folder
+        self._all = children
+        self._journals = Journals(folder)
+        self._parents: dict[int, int] = {}
+        self._live: dict[Place, Worker] = {}
+        self._lives: dict[Place, int] = {}
+        self._ending: dict[str, End] = {}
+        self._watch_task: asyncio.Task[None] | None = None
+
+    @property
+    def live(self) -> Mapping[Place, Worker]:
+        """The worker at each place, as far as is known."""
+        return self._live
+
+    async def start(self, env: Mapping[str, str]) -> None:
+        """Start every instance; returns when every worker is ready, or raises WorldError with what the log says."""
+        ports = [free_port() for _ in range(self.instances)]
+        for number, port in enumerate(ports, 1):
+            child = await self._all.spawn(f"instance {number}", self._command(port), env=env, cwd=self._folder)
+            self._parents[child.pid] = number
+        self.hosts = tuple(f"http://127.0.0.1:{port}" for port in ports)
+        self._watch_task = asyncio.create_task(self._watch())
+        await self._await_ready()
+
+    def _command(self, port: int) -> list[str]:
+        options = {
+            "--host": "127.0.0.1",
+            "--port": port,
+            "--workers": self.workers_each,
+            "--log-level": "warning",
+            "--timeout-graceful-shutdown": 5,
+            "--timeout-worker-healthcheck": HEALTHCHECK_S,
+        }
+        flat = [str(part) for option in options.items() for part in option]
+        return [sys.executable, "-m", "uvicorn", "flexiai.app:app", "--no-access-log", *flat]
+
+    async def _await_ready(self) -> None:
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                while not self._all_ready():
+                    self.check()
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            ready = sum(w.ready for w in self._live.values())
+            wanted = self.instances * self.workers_each
+            raise WorldError(f"only {ready} of {wanted} workers were ready after {READY_TIMEOUT_S:g} s") from None
+
+    def _all_ready(self) -> bool:
+        return len(self._live) == self.instances * self.workers_each and all(w.ready for w in self._live.values())
+
+    def check(self) -> None:
+        """Raise WorldError if an instance (not merely a worker) has ended, or the watching of workers has."""
+        self._all.check()
+        if self._watch_task is not None and self._watch_task.done():
+            raise WorldError(f"the workers can no longer be watched: {self._watch_task.exception()!r}")
+
+    async def _watch(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(WATCH_S)
+
+    def look(self) -> None:
+        """Take in what the journals say, and who has ended."""
+        for pid, entry in self._journals.fresh():
+            self.entries.append(entry)
+            if isinstance(entry, WorkerStarted):
+                self._appear(pid, entry)
+            elif isinstance(entry, WorkerReady):
+                self._become_ready(entry)
+        for worker in [w for w in self._live.values() if not _running(w.pid)]:
+            self._end(worker, time.monotonic())
+
+    def _appear(self, pid: int, started: WorkerStarted) -> None:
+        instance = self._instance_of(pid)
+        for worker in [w for w in self._live.values() if w.place[0] == instance and not _running(w.pid)]:
+            self._end(worker, started.t)
+        slots = range(1, self.workers_each + 1)
+        place = next((instance, s) for s in slots if (instance, s) not in self._live)
+        self._lives[place] = self._lives.get(place, -1) + 1
+        self._live[place] = Worker(started.worker, pid, place, self._lives[place], started.t)
+        if self.watcher is not None:
+            self.watcher.worker_up(self._live[place])
+
+    def _end(self, worker: Worker, at: float) -> None:
+        del self._live[worker.place]
+        if self.watcher is not None:
+            self.watcher.worker_down(worker, self._ending.get(worker.name, "died"), at)
+
+    def _instance_of(self, pid: int) -> int:
+        try:
+            return self._parents[psutil.Process(pid).ppid()]
+        except (psutil.NoSuchProcess, KeyError):  # gone again already: it was one of an instance that lacks a worker
+            lacking = (i for i in range(1, self.instances + 1) if self._count(i) < self.workers_each)
+            return next(lacking, 1)
+
+    def _count(self, instance: int) -> int:
+        return sum(place[0] == instance for place in self._live)
+
+    def _become_ready(self, entry: WorkerReady) -> None:
+        for place, worker in self._live.items():
+            if worker.name == entry.worker:
+                self._live[place] = replace(worker, ready=True)
+
+    def expect_end(self, worker: Worker, how: End) -> None:
+        """A fault is about to end this worker: it will not have died by itself."""
+        self._ending[worker.name] = how
+
+    def send(self, worker: Worker, number: signal.Signals) -> None:
+        """Send a signal to one worker."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, number)
+
+    async def gone(self, worker: Worker, timeout_s: float) -> bool:
+        """Whether a worker's process ended within `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while _running(worker.pid):  # noqa: ASYNC110 - the end of somebody else's child is no event of ours
+                    await asyncio.sleep(POLL_S / 4)
+                return True
+        return False
+
+    async def stop(self) -> None:
+        """End every instance in good order, its workers with it, and read their journals to the end."""
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+            await asyncio.wait([self._watch_task])
+        for worker in self._live.values():
+            self.send(worker, signal.SIGCONT)
+        await self._all.stop(grace_s=15.0)
+        self.entries.extend(entry for _, entry in self._journals.fresh())
+
+
+async def becomes_stopped(pid: int, timeout_s: float = 2.0) -> bool:
+    """Whether a process to which SIGSTOP was sent stops within `timeout_s`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while not stopped(pid):  # noqa: ASYNC110 - a stop is no event of ours
+                await asyncio.sleep(POLL_S / 10)
+            return True
+    return False
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped (SIGSTOP)."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
