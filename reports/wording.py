@@ -48,3 +48,21 @@ def digits(value: float) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 worker`, `12 workers`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def measured(value: float | None, unit: str) -> str:
+    """A metric's value in its unit: `s` (seconds), `share`, else a count."""
+    if value is None:
+        return "–"
+    if unit == "s":
+        return duration(value)
+    return share(value) if unit == "share" else count(value)
+
+
+def ratio(a: float | None, b: float | None) -> str:
+    """`b` over `a`, as `× 1.3`; `=` where they are equal, nothing where there is no ratio."""
+    if a is None or b is None:
+        return ""
+    if a == b:
+        return "="
+    return f"× {digits(b / a)}" if a else ""

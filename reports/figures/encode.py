@@ -35,8 +35,10 @@ def svg(figure: Figure) -> str:
 
 
 def inline(document: str, name: str, alternative: str) -> str:
-    """A standalone SVG as an element of a page, which sets its size. `name` makes its ids unique; `alternative` is what a
-    screen reader says."""
+    """A standalone SVG as an element of a page, which sets its size.
+
+    `name` makes its ids unique; `alternative` is what a screen reader says.
+    """
     opening = _OPENING.search(document)
     if opening is None:
         raise ValueError("not an SVG document")

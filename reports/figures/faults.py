@@ -29,7 +29,7 @@ def fault_panel(bands: Sequence[Band], end: float) -> Panel:
         for band in bands:
             _bar(axes, band, end)
 
-    return Panel("Faults", _LANE_IN * lanes, draw, shaded=False)
+    return Panel("Faults", _LANE_IN * lanes, draw)
 
 
 def _bar(axes: Axes, band: Band, end: float) -> None:

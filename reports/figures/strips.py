@@ -26,9 +26,10 @@ _COLUMNS = 600
 _ORDER = (State.OPEN, State.HALF_OPEN, State.CLOSED)  # from the bottom of the shares
 
 
-def breaker_panel(fleet: Fleet, provider: str, heading: str, end: float) -> Panel:
+def breaker_panel(fleet: Fleet, provider: str, end: float) -> Panel:
     """The breakers of one provider, on all workers."""
     stretches = fleet.breakers.get(provider, ())
+    heading = f"Breaker of {provider}"
     if not fleet.rows:
         return Panel(heading, 0.5, lambda axes: style.nothing(axes, "no worker came up"))
     if len(fleet.rows) > MOST_ROWS:

@@ -54,9 +54,10 @@ class Story:
         """Requests per second."""
         return rates_of(self.requests, self.providers, self.end)
 
-    def heading(self, text: str) -> str:
-        """A panel's heading, with the run's name if it has one."""
-        return f"{self.name} · {text}" if self.name else text
+    def told(self, panel: Panel) -> Panel:
+        """A panel of this run: its faults shaded, its name in front of the heading if it has one."""
+        heading = f"{self.name} · {panel.heading}" if self.name else panel.heading
+        return replace(panel, heading=heading, shades=self.bands)
 
 
 def story_of(scenario: Scenario, history: History, name: str = "") -> Story:
@@ -78,33 +79,24 @@ def timelines(stories: Sequence[Story]) -> Figure:
     limits = _common([latency_limits(story.requests) for story in aligned])
     with style.applied():
         panels = [
-            *(_faults(story) for story in aligned),
+            *(replace(story.told(fault_panel(story.bands, story.end)), shades=()) for story in aligned),
             *_breakers(aligned),
-            *(rate_panel(s.rates, s.providers, s.heading("Requests"), highest) for s in aligned),
-            *(_latency(story, limits) for story in aligned),
+            *(story.told(rate_panel(story.rates, story.providers, highest)) for story in aligned),
+            *(story.told(_latency(story, limits)) for story in aligned),
         ]
-        return stack(panels, end, aligned[0].bands, load_end=aligned[0].scenario.duration)
-
-
-def _faults(story: Story) -> Panel:
-    panel = fault_panel(story.bands, story.end)
-    return replace(panel, heading=story.heading(panel.heading))
+        return stack(panels, end, load_end=aligned[0].scenario.duration)
 
 
 def _breakers(stories: Sequence[Story]) -> list[Panel]:
     """Provider by provider, so that the runs' strips of one provider are neighbours; the first has the key."""
     names = dict.fromkeys(name for story in stories for name in story.providers)
-    panels = [
-        breaker_panel(story.fleet, name, story.heading(f"Breaker of {name}"), story.end)
-        for name in names
-        for story in stories
-    ]
+    panels = [story.told(breaker_panel(story.fleet, name, story.end)) for name in names for story in stories]
     return [replace(panel, key=state_legend()) if i == 0 else panel for i, panel in enumerate(panels)]
 
 
 def _latency(story: Story, limits: tuple[float, float]) -> Panel:
     quantiles = quantiles_of(story.requests, story.end)
-    return latency_panel(story.requests, quantiles, story.providers, story.heading("Latency"), limits)
+    return latency_panel(story.requests, quantiles, story.providers, limits)
 
 
 def _common(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from reports.wording import duration
 _MOST_DOTS = 20_000
 
 
-def rate_panel(rates: Rates, providers: Sequence[str], heading: str, highest: float | None = None) -> Panel:
+def rate_panel(rates: Rates, providers: Sequence[str], highest: float | None = None) -> Panel:
     """Requests per second, stacked: failures at the bottom, where they are seen first."""
     layers = list(_layers(rates, provider_colours(providers)))
 
@@ -39,7 +39,7 @@ def rate_panel(rates: Rates, providers: Sequence[str], heading: str, highest: fl
             style.nothing(axes, "no request was sent")
 
     key = [Patch(facecolor=colour, linewidth=0, label=label) for label, colour, _ in layers]
-    return Panel(f"{heading} · by the time they were sent", 1.15, draw, key)
+    return Panel("Requests · by the time they were sent", 1.15, draw, key)
 
 
 def peak(rates: Rates) -> float:
@@ -52,7 +52,6 @@ def latency_panel(
     requests: Sequence[Answered],
     quantiles: Quantiles,
     providers: Sequence[str],
-    heading: str,
     limits: tuple[float, float] | None = None,
 ) -> Panel:
     """Every request as a dot, and the median and 99th percentile of each window as lines, on a log axis."""
@@ -68,7 +67,7 @@ def latency_panel(
         axes.plot(quantiles.at, quantiles.p50, color=INK, linewidth=1.7, zorder=4)
         _seconds_axis(axes, limits or latency_limits(ended))
 
-    return Panel(f"{heading} · dots: requests; lines: {quantiles.width_s:g} s windows", 1.7, draw, _line_key())
+    return Panel(f"Latency · dots: requests; lines: {quantiles.width_s:g} s windows", 1.7, draw, _line_key())
 
 
 def latency_limits(requests: Sequence[Answered]) -> tuple[float, float]:

@@ -1,0 +1,159 @@
+"""The rows of the page's tables: what was found, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.checkers import CHECKERS
+from harness.checkers.finding import Finding, Violation
+from reports.palette import STATE_WORDS, VERDICT_SYMBOLS, Verdict
+from reports.series.bands import describe
+from reports.series.fleet import Fleet
+from reports.series.news import VIA_WORDS, News
+from reports.telling import Told, moment, tell
+from reports.view import RunView
+from reports.wording import duration
+
+WORST_NEWS = 8
+MOST_VIOLATIONS = 20
+MOST_PROOF = 12
+
+
+@dataclass(frozen=True, slots=True)
+class InvariantRow:
+    """One invariant. `grey`: it had no occasion to be broken, or was switched off."""
+
+    id: str
+    sentence: str
+    verdict: Verdict | Literal["off"]
+    symbol: str
+    word: str
+    checked: int
+    violations: int
+    note: str
+    grey: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ViolationText:
+    """One violation and what proves it."""
+
+    rule: str
+    at: str
+    text: str
+    proof: tuple[Told, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """One fault of the scenario and what it changed."""
+
+    what: str
+    at: str
+    lasted: str
+    verdict: Verdict
+    symbol: str
+    word: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewsRow:
+    """One late hearing: which transition, from which worker to which, how late, and how."""
+
+    what: str
+    at: str
+    origin: str
+    worker: str
+    late: str
+    via: str
+
+
+def invariant_rows(view: RunView) -> tuple[InvariantRow, ...]:
+    """What failed first, then what could not be decided, what held, and what never came up."""
+    rows = [_invariant(finding) for finding in view.judgement.findings]
+    off = [_off(id, why) for id, why in view.scenario.without.items() if id not in {row.id for row in rows}]
+    return tuple(sorted([*rows, *off], key=_gravity))
+
+
+def violation_texts(view: RunView, fleet: Fleet) -> tuple[ViolationText, ...]:
+    """The first violations in time, whichever rule they break."""
+    found = [violation for finding in view.judgement.findings for violation in finding.violations]
+    return tuple(_violation(v, fleet) for v in sorted(found, key=lambda v: v.t)[:MOST_VIOLATIONS])
+
+
+def violation_count(findings: Sequence[Finding]) -> int:
+    """All violations, those that were not kept included."""
+    return sum(finding.found for finding in findings)
+
+
+def fault_rows(view: RunView) -> tuple[FaultRow, ...]:
+    """The faults in the scenario's order."""
+    pairs = zip(view.scenario.faults, view.judgement.faults, strict=True)
+    return tuple(
+        FaultRow(
+            what=describe(fault),
+            at=duration(found.at_s),
+            lasted="at once" if fault.instant else "to the end" if found.for_s is None else duration(found.for_s),
+            verdict=found.verdict,
+            symbol=VERDICT_SYMBOLS[found.verdict],
+            word="took effect" if found.verdict == "pass" else "no effect seen",
+            evidence=found.evidence or "nothing in the history shows that this fault changed anything",
+        )
+        for fault, found in pairs
+    )
+
+
+def news_rows(news: Sequence[News], fleet: Fleet) -> tuple[NewsRow, ...]:
+    """The latest hearings, the worst first."""
+    worst = sorted(news, key=lambda n: (-n.late_s, n.began, n.worker))[:WORST_NEWS]
+    return tuple(
+        NewsRow(
+            what=f"{n.provider} {STATE_WORDS[n.state]} (epoch {n.epoch})",
+            at=moment(n.began),
+            origin=fleet.label(n.origin),
+            worker=fleet.label(n.worker),
+            late=duration(n.late_s),
+            via=VIA_WORDS[n.via],
+        )
+        for n in worst
+    )
+
+
+_SENTENCES = {checker.id: checker.holds for checker in CHECKERS}
+_WORDS: dict[str, str] = {"pass": "held", "fail": "broken", "vacuous": "not exercised", "crashed": "checker crashed"}
+
+
+def _invariant(finding: Finding) -> InvariantRow:
+    vacuous = finding.verdict == "unknown" and finding.why == "vacuous"
+    return InvariantRow(
+        id=finding.id,
+        sentence=_SENTENCES.get(finding.id, ""),
+        verdict=finding.verdict,
+        symbol="–" if vacuous else VERDICT_SYMBOLS[finding.verdict],
+        word=_WORDS.get(finding.verdict) or _WORDS.get(finding.why, "undecided"),
+        checked=finding.checked,
+        violations=finding.found,
+        note=finding.note or "",
+        grey=vacuous,
+    )
+
+
+def _off(id: str, why: str) -> InvariantRow:
+    return InvariantRow(id, _SENTENCES.get(id, ""), "off", "–", "switched off", 0, 0, why, grey=True)
+
+
+def _gravity(row: InvariantRow) -> int:
+    if row.grey:
+        return 3
+    return {"fail": 0, "unknown": 1}.get(row.verdict, 2)
+
+
+def _violation(violation: Violation, fleet: Fleet) -> ViolationText:
+    proof = tuple(tell(entry, fleet) for entry in violation.proof[:MOST_PROOF])
+    return ViolationText(
+        violation.rule, moment(violation.t), violation.text, proof, max(0, len(violation.proof) - MOST_PROOF)
+    )
