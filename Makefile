@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 run: setup
-	$(BIN)/harness duel scenarios/primary-outage.yaml
+	$(BIN)/harness run scenarios/primary-outage.yaml --mode both
 
 test: setup
 	$(BIN)/python -m pytest
