@@ -19,21 +19,26 @@ from harness.real.provider.faults import Board, Order, Standing
 from harness.real.provider.service import Service
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider is doing.
+class FaultState(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault that was put, and its evidence so far: requests it shaped, connections it cut (refuse)."""
 
-    requests   how many have reached it
-    in_flight  of these, not yet answered
-    open       whether it accepts connections
-    standing   the faults in effect, by index
-    faults     what each fault ever put has changed so far, by index: requests it shaped (refuse: connections it reset)
+    index: int
+    inject: str
+    standing: bool
+    shaped: int
+    cut: int
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider is doing: requests that reached it so far, those not yet answered, whether it lets any in.
+
+    `faults`: every fault ever put, by index; a healed one keeps its evidence.
     """
 
     requests: int
     in_flight: int
     open: bool
-    standing: tuple[int, ...]
-    faults: dict[int, int]
+    faults: tuple[FaultState, ...]
 
 
 class Control:
@@ -59,8 +64,10 @@ class Control:
             requests=self._service.requests,
             in_flight=self._service.in_flight,
             open=self._door.is_open,
-            standing=tuple(fault.index for fault in self._board.all() if fault.stands),
-            faults={fault.index: fault.shaped for fault in self._board.all()},
+            faults=tuple(
+                FaultState(index=f.index, inject=f.order.inject, standing=f.stands, shaped=f.shaped, cut=f.cut)
+                for f in self._board.all()
+            ),
         )
 
     async def _put(self, request: web.Request) -> web.Response:

@@ -62,7 +62,7 @@ class Door:
             if connection.transport is not None:
                 reset(connection.transport)
                 if fault is not None:
-                    fault.shaped += 1
+                    fault.cut += 1
 
     def release(self) -> None:
         """Give the port up."""

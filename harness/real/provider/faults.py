@@ -44,12 +44,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Standing:
-    """A fault that was put on the provider. `shaped`: requests it changed (refuse: connections it reset)."""
+    """A fault that was put on the provider. `shaped`: requests it changed; `cut`: connections it reset (refuse)."""
 
     def __init__(self, index: int, order: Order) -> None:
         self.index = index
         self.order = order
         self.shaped = 0
+        self.cut = 0
         self.healed = asyncio.Event()
 
     @property
