@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from flexiai.core.permit import Change
 from flexiai.events import Transition
-
-if TYPE_CHECKING:
-    from flexiai.core.breaker import Change
 
 
 def transition_event(change: Change, *, provider: str, worker: str, t: float) -> Transition:

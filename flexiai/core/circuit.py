@@ -7,6 +7,7 @@ Rules
   associative, idempotent. (One epoch has one content as long as the store keeps its promises.)
 * A worker that changed its mind sends a `Proposal`; `decide` says whether the store accepts it. `transition.lua` is
   the same rule inside Redis; a contract test holds the two together.
+* A worker that knows more than the store writes it back; `reseed` says what the store makes of it (`restore.lua`).
 * Times in a fact are the store's own, in milliseconds: worker clocks are never compared. A proposal says how *old*
   its evidence is; a reader learns how long is *left*.
 """
@@ -112,6 +113,24 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
         failure_count=proposal.failure_count,
         rounds=proposal.rounds,
     )
+
+
+def reseed(stored: Circuit, known: Circuit) -> Circuit | None:
+    """The circuit that a store holding `stored` takes back from a worker that knows `known`; None: `stored` stands.
+
+    A store that has lost records or epochs takes the newer one as it is. Where one epoch has two contents (both sides
+    of a loss went on counting), the more cautious one, or else the later, becomes the next epoch: everybody hears it.
+    """
+    if known.epoch != stored.epoch:
+        return known if known.epoch > stored.epoch else None
+    if known == stored:
+        return None
+    return replace(max(stored, known, key=_weight), epoch=stored.epoch + 1)
+
+
+def _weight(c: Circuit) -> tuple[int, int, int, int, int]:
+    """As `_rank`, by numbers alone: Lua's order of strings depends on the store's locale."""
+    return (_SEVERITY[c.state], c.since_ms, c.open_for_ms, c.failure_count, c.rounds)
 
 
 def _accepts(stored: Circuit, proposal: Proposal, seen_ms: int) -> bool:

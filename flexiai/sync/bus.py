@@ -24,7 +24,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The store's answer to a proposal: what it now holds, and whether that is what we proposed."""
+    """The store's answer to a proposal or a restored record: what it now holds, and whether it took ours."""
 
     accepted: bool
     told: Told
@@ -57,16 +57,20 @@ class Bus(Protocol):
         """Compare, store and publish in one step (`core.circuit.decide`); `age_s`: how old the evidence is."""
         ...
 
-    async def restore(self, provider: str, circuit: Circuit) -> Told:
-        """Write back a record that the store has lost; what it holds afterwards (ours, or a newer one)."""
+    async def restore(self, provider: str, circuit: Circuit) -> Verdict:
+        """Write back a record that the store has lost or holds otherwise (`core.circuit.reseed`)."""
         ...
 
     async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
-        """Take the probe lease if nobody has it."""
+        """Take the probe lease if nobody has it (or `token` does); else its holder will know that it is wanted."""
         ...
 
     async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
         """Keep the probe lease; False if it is no longer ours."""
+        ...
+
+    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Keep the probe lease unused, unless another wants it; False if it was given up for that, or is not ours."""
         ...
 
     async def release(self, provider: str, token: str) -> None:

@@ -1,0 +1,113 @@
+"""What the fleet says, brought to the breakers: the one place where facts become states, and where that is told.
+
+Rules
+-----
+* A notice that is not newer changes nothing. One of our own epoch with other content is left to the next read, which
+  settles it with the store (`core.circuit.reseed`): one epoch must not mean two things.
+* While our own proposal is on its way, notices of our own wait: the store's answer says the same and says that it was
+  ours. If the answer is lost, the notice counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+from flexiai.core.breaker import Adoption, Breaker, Change
+from flexiai.core.circuit import Proposal
+from flexiai.events import Event, NoticeIgnored, RecordApplied
+from flexiai.sync.bus import Told, Verdict
+from flexiai.transitions import transition_event
+
+
+class Facts:
+    """The breakers of one worker, as the fleet's facts reach them. `stirred` is called after news and answers."""
+
+    def __init__(
+        self,
+        breakers: Mapping[str, Breaker],
+        worker: str,
+        now: Callable[[], float],
+        emit: Callable[[Event], None],
+        stirred: Callable[[str], None],
+    ) -> None:
+        self._breakers = breakers
+        self._worker = worker
+        self._now = now
+        self._emit = emit
+        self._stirred = stirred
+        self._waiting: dict[str, list[Told]] = {}
+
+    def noticed(self, told: Told) -> None:
+        """A notice came."""
+        waiting = self._waiting.get(told.provider)
+        if waiting is not None and told.circuit.worker == self._worker:
+            waiting.append(told)
+            return
+        breaker = self._breakers[told.provider]
+        if told.circuit.epoch > breaker.circuit.epoch or told.circuit == breaker.circuit:
+            self._adopt(told, "notice")
+        else:
+            self._ignore(told)
+
+    def read(self, told: Told) -> None:
+        """The store was read."""
+        self._adopt(told, "read")
+
+    def answered(self, provider: str, sent: Proposal, verdict: Verdict) -> None:
+        """The store answered our proposal."""
+        told = verdict.told
+        adoption = self._breakers[provider].settle(sent, verdict.accepted, told.circuit, self._now(), told.left_s)
+        self._tell(told, adoption, "reply", accepted=verdict.accepted)
+
+    def changed(self, provider: str, change: Change | None) -> None:
+        """A breaker was moved by the right to probe, or by its loss."""
+        if change is not None:
+            self._emit(transition_event(change, provider=provider, worker=self._worker, t=self._now()))
+
+    @contextmanager
+    def answer_awaited(self, provider: str) -> Iterator[None]:
+        """Our proposal is on its way."""
+        self._waiting[provider] = []
+        try:
+            yield
+        finally:
+            for told in self._waiting.pop(provider):
+                self.noticed(told)
+
+    def _adopt(self, told: Told, via: Literal["notice", "read"]) -> None:
+        adoption = self._breakers[told.provider].adopt(told.circuit, self._now(), told.left_s)
+        if via == "notice" and not adoption.news:
+            self._ignore(told)
+        self._tell(told, adoption, via)
+
+    def _ignore(self, told: Told) -> None:
+        known = self._breakers[told.provider].circuit.epoch
+        epoch = told.circuit.epoch
+        self._emit(NoticeIgnored(t=self._now(), worker=self._worker, provider=told.provider, epoch=epoch, known=known))
+
+    def _tell(
+        self, told: Told, adoption: Adoption, via: Literal["notice", "read", "reply"], *, accepted: bool = False
+    ) -> None:
+        if adoption.news:
+            self._emit(self._applied(told, via, accepted))
+        self.changed(told.provider, adoption.transition)
+        if adoption.news or via != "notice":
+            self._stirred(told.provider)
+
+    def _applied(self, told: Told, via: Literal["notice", "read", "reply"], accepted: bool) -> RecordApplied:
+        circuit = told.circuit
+        return RecordApplied(
+            t=self._now(),
+            worker=self._worker,
+            provider=told.provider,
+            epoch=circuit.epoch,
+            state=circuit.state,
+            reason=circuit.reason,
+            origin=circuit.worker,
+            via=via,
+            accepted=accepted,
+            since_ms=circuit.since_ms,
+            open_for_ms=circuit.open_for_ms,
+        )

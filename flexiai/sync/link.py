@@ -1,0 +1,75 @@
+"""What this worker knows of its line to the fleet; whoever talks to the store says here how that went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flexiai.events import Event, ListenerRestarted, SyncDown, SyncUp
+from flexiai.sync.port import SyncStatus
+
+
+class Link:
+    """The state of the line. `now`: the worker's clock, in seconds."""
+
+    def __init__(self, worker: str, now: Callable[[], float], emit: Callable[[Event], None]) -> None:
+        self._worker = worker
+        self._now = now
+        self._emit = emit
+        self.connected = False
+        self.subscribed = False
+        self._ever_up = False
+        self._deaf = False
+        self._reconnects = 0
+        self._restarts = 0
+        self._viewed_at: float | None = None
+        self._last_error: str | None = None
+
+    def answered(self) -> None:
+        """The store answered."""
+        self.connected = True
+
+    def failed(self, error: Exception | str) -> None:
+        """The store did not do what it was asked."""
+        self.connected = False
+        self._last_error = str(error)
+
+    def viewed(self, as_of: float) -> None:
+        """All that the fleet had said until `as_of` is known here."""
+        self._viewed_at = as_of
+
+    def up(self) -> None:
+        """Subscribed, and all records read since."""
+        self._reconnects += self._ever_up
+        self._ever_up = self.connected = self.subscribed = True
+        self._deaf = False
+        self._emit(SyncUp(t=self._now(), worker=self._worker, reconnects=self._reconnects))
+
+    def down(self, error: Exception | str) -> None:
+        """The subscription is lost, or could not be had."""
+        self.failed(error)
+        if self.subscribed:
+            self.subscribed = False
+            self._emit(SyncDown(t=self._now(), worker=self._worker, error=str(error)))
+
+    def listener_died(self, why: str) -> None:
+        """Nothing listens any more."""
+        self._deaf = True
+        self.down(f"the listener died: {why}")
+
+    def listener_revived(self, why: str) -> None:
+        """The listener was started again; it is deaf until it has subscribed."""
+        self._restarts += 1
+        self._emit(ListenerRestarted(t=self._now(), worker=self._worker, error=why))
+
+    def status(self, *, listening: bool) -> SyncStatus:
+        """For whoever asks. `listening`: whether the listener lives."""
+        return SyncStatus(
+            enabled=True,
+            connected=self.connected,
+            subscribed=self.subscribed,
+            staleness_s=None if self._viewed_at is None else max(0.0, self._now() - self._viewed_at),
+            reconnects=self._reconnects,
+            listener_restarts=self._restarts,
+            deaf=self._deaf or not listening,
+            last_error=self._last_error,
+        )

@@ -1,0 +1,126 @@
+"""Hears the fleet: subscribes, reads all records, applies notices, and makes sure that it is not deaf.
+
+Rules
+-----
+* First subscribe, then read, and that again after each loss: no transition can fall between the two.
+* Nothing depends on a notice arriving: all records are read every reconcile interval, with jitter.
+* A subscription that no PONG comes back on is dead, whatever TCP says.
+* What the store has lost, or holds otherwise under the same epoch, is written back (`core.circuit.reseed`).
+* Any failure ends the session; the next one begins after a backoff with jitter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from random import Random
+
+from flexiai.core.breaker import Breaker
+from flexiai.core.circuit import Circuit
+from flexiai.errors import SyncError
+from flexiai.events import Event, RecordRestored
+from flexiai.sync.backoff import Backoff
+from flexiai.sync.bus import Bus, Subscription, Told
+from flexiai.sync.facts import Facts
+from flexiai.sync.link import Link
+from flexiai.types import SyncConfig
+
+
+class Listener:
+    """One worker's ear. `joined` is called whenever it is subscribed and has read all records."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        breakers: Mapping[str, Breaker],
+        facts: Facts,
+        link: Link,
+        config: SyncConfig,
+        rng: Random,
+        worker: str,
+        now: Callable[[], float],
+        emit: Callable[[Event], None],
+        joined: Callable[[], None],
+    ) -> None:
+        self._bus = bus
+        self._breakers = breakers
+        self._facts = facts
+        self._link = link
+        self._config = config
+        self._rng = rng
+        self._worker = worker
+        self._now = now
+        self._emit = emit
+        self._joined = joined
+        self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s, rng)
+
+    async def run(self) -> None:
+        """Listen for ever, one session after the other."""
+        while True:
+            try:
+                await self._session()
+            except SyncError as error:
+                self._link.down(error)
+            await asyncio.sleep(self._backoff.next())
+
+    async def read_all(self) -> None:
+        """One read of all records, applied; what the store has lost is written back."""
+        known = {provider: breaker.circuit for provider, breaker in self._breakers.items()}
+        asked_at = self._now()
+        records = await self._bus.read()
+        for provider, circuit in known.items():
+            told = records.get(provider, Told(provider, Circuit(), 0.0))
+            if _lost(circuit, told.circuit):
+                await self._restore(provider, circuit)
+            else:
+                self._facts.read(told)
+        self._link.answered()
+        self._link.viewed(asked_at)
+
+    async def _session(self) -> None:
+        async with self._bus.subscribe(tuple(self._breakers)) as subscription:
+            await self.read_all()
+            self._backoff.reset()
+            self._link.up()
+            self._joined()
+            try:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._listen(subscription), name=f"{self._worker}-listen")
+                    both.create_task(self._reconcile(), name=f"{self._worker}-reconcile")
+            except BaseExceptionGroup as group:
+                raise _gravest(group) from None
+
+    async def _listen(self, subscription: Subscription) -> None:
+        while True:
+            ping_at = self._now() + self._config.health_interval_s
+            while (left_s := ping_at - self._now()) > 0:
+                told = await subscription.next(left_s)
+                if told is not None:
+                    self._facts.noticed(told)
+            asked_at = self._now()
+            for told in await subscription.ping(self._config.pong_timeout_s):
+                self._facts.noticed(told)
+            self._link.viewed(asked_at)
+
+    async def _reconcile(self) -> None:
+        while True:
+            await asyncio.sleep(self._rng.uniform(0.75, 1.0) * self._config.reconcile_interval_s)
+            await self.read_all()
+
+    async def _restore(self, provider: str, circuit: Circuit) -> None:
+        verdict = await self._bus.restore(provider, circuit)
+        if verdict.accepted:
+            epoch = verdict.told.circuit.epoch
+            self._emit(RecordRestored(t=self._now(), worker=self._worker, provider=provider, epoch=epoch))
+        self._facts.read(verdict.told)
+
+
+def _lost(known: Circuit, held: Circuit) -> bool:
+    """Whether the store, which once told us `known`, holds less, or something else, under that epoch."""
+    return known.epoch > held.epoch or (known.epoch == held.epoch and known != held)
+
+
+def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What nobody foresaw, if there is such a thing; else the loss of the store."""
+    return max(group.exceptions, key=lambda error: not isinstance(error, SyncError))

@@ -1,0 +1,151 @@
+"""The fleet's store inside one process: the same promises as Redis, by the same pure rules.
+
+Several clients of one process that share a `MemoryStore` are a fleet. Nothing here can be unreachable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from flexiai.core.circuit import Circuit, Proposal, decide, reseed
+from flexiai.errors import SyncError
+from flexiai.sync.bus import Told, Verdict
+
+
+@dataclass(slots=True)
+class _Lease:
+    holder: str
+    until: float
+    wanted: bool = False
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """What a fleet shares. `now`: the store's clock, in seconds (any origin; the clients' clocks do not matter)."""
+
+    now: Callable[[], float]
+    records: dict[str, Circuit] = field(default_factory=dict)
+    leases: dict[str, _Lease] = field(default_factory=dict)
+    listeners: list[MemorySubscription] = field(default_factory=list)
+
+    def told(self, provider: str) -> Told:
+        """What is held about a provider, now."""
+        circuit = self.records.get(provider, Circuit())
+        return Told(provider, circuit, circuit.left_ms(self.now_ms()) / 1000)
+
+    def keep(self, provider: str, circuit: Circuit | None) -> Verdict:
+        """Store and tell everybody, if there is something new."""
+        if circuit is not None:
+            self.records[provider] = circuit
+            for listener in tuple(self.listeners):
+                listener.hear(self.told(provider))
+        return Verdict(circuit is not None, self.told(provider))
+
+    def lease(self, provider: str) -> _Lease | None:
+        """The lease on a provider, unless it has expired."""
+        lease = self.leases.get(provider)
+        return lease if lease is not None and self.now() < lease.until else None
+
+    def now_ms(self) -> int:
+        """The store's clock in whole milliseconds."""
+        return int(self.now() * 1000)
+
+
+class MemorySubscription:
+    """One listener's queue of notices."""
+
+    def __init__(self, providers: tuple[str, ...]) -> None:
+        self._providers = frozenset(providers)
+        self._notices: asyncio.Queue[Told] = asyncio.Queue()
+
+    def hear(self, told: Told) -> None:
+        """A notice arrives."""
+        if told.provider in self._providers:
+            self._notices.put_nowait(told)
+
+    async def next(self, timeout_s: float) -> Told | None:
+        """The next notice, or None when none came in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._notices.get()
+        except TimeoutError:
+            return None
+
+    async def ping(self, timeout_s: float) -> list[Told]:
+        """Always alive; the notices that wait."""
+        return [self._notices.get_nowait() for _ in range(self._notices.qsize())]
+
+
+class MemoryBus:
+    """One client's way to a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._closed = False
+
+    @asynccontextmanager
+    async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[MemorySubscription]:
+        """Every transition of these providers from now on."""
+        subscription = MemorySubscription(providers)
+        self._open.listeners.append(subscription)
+        try:
+            yield subscription
+        finally:
+            self._store.listeners.remove(subscription)
+
+    async def read(self) -> dict[str, Told]:
+        """All records."""
+        return {provider: self._open.told(provider) for provider in self._store.records}
+
+    async def propose(self, provider: str, proposal: Proposal, age_s: float) -> Verdict:
+        """`core.circuit.decide`, at once."""
+        stored = self._open.told(provider).circuit
+        return self._store.keep(provider, decide(stored, proposal, round(age_s * 1000), self._store.now_ms()))
+
+    async def restore(self, provider: str, circuit: Circuit) -> Verdict:
+        """`core.circuit.reseed`, at once."""
+        return self._store.keep(provider, reseed(self._open.told(provider).circuit, circuit))
+
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Take the probe lease if nobody has it (or `token` does)."""
+        lease = self._open.lease(provider)
+        if lease is not None and lease.holder != token:
+            lease.wanted = True
+            return False
+        wanted = lease is not None and lease.wanted
+        self._store.leases[provider] = _Lease(token, self._store.now() + ttl_s, wanted)
+        return True
+
+    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Keep the probe lease; False if it is no longer ours."""
+        lease = self._open.lease(provider)
+        if lease is None or lease.holder != token:
+            return False
+        lease.until = self._store.now() + ttl_s
+        return True
+
+    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Keep the probe lease unused, unless another wants it."""
+        lease = self._open.lease(provider)
+        if lease is not None and lease.holder == token and lease.wanted:
+            await self.release(provider, token)
+        return await self.renew(provider, token, ttl_s)
+
+    async def release(self, provider: str, token: str) -> None:
+        """Give the probe lease back, if it is still ours."""
+        lease = self._open.lease(provider)
+        if lease is not None and lease.holder == token:
+            del self._store.leases[provider]
+
+    async def aclose(self) -> None:
+        """No further use."""
+        self._closed = True
+
+    @property
+    def _open(self) -> MemoryStore:
+        if self._closed:
+            raise SyncError("this bus is closed")
+        return self._store

@@ -1,0 +1,197 @@
+"""One provider's right to probe: competed for in the background, kept while it is used, given back after.
+
+Rules
+-----
+* A request never waits for the lease: it says that it wants one and goes elsewhere. The lease, once won, turns the
+  breaker HALF_OPEN, and a later request of this worker probes.
+* Between winning and granting all records are read: the last holder told its result before it gave the lease back.
+* A holder that nobody asks to probe keeps the lease only until another worker wants it. One whose lease is lost, or
+  whose store is silent until it must have expired, stops probing.
+* The result of a probe reaches the store before the lease goes back, so that nobody probes in between.
+* Without the store each worker probes by itself ("alone"), later by its own jitter. When the store is back, such a
+  probe needs the lease like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Literal
+
+from flexiai.core.breaker import Breaker
+from flexiai.core.circuit import State
+from flexiai.errors import SyncError
+from flexiai.events import Event, ProbeLease
+from flexiai.sync.bus import Bus
+from flexiai.sync.facts import Facts
+from flexiai.sync.link import Link
+from flexiai.types import SyncConfig
+
+ALONE_SHARE = 0.2  # of the open time: the most that a worker without the store waits beyond it
+ALONE_MAX_S = 5.0
+RENEWALS_PER_LEASE = 3
+TRIES_PER_LEASE = 5
+
+
+class ProbeGate:
+    """The gate of one provider. `read_all`: reads and applies all records."""
+
+    def __init__(
+        self,
+        *,
+        breaker: Breaker,
+        bus: Bus,
+        facts: Facts,
+        link: Link,
+        config: SyncConfig,
+        rng: Random,
+        worker: str,
+        now: Callable[[], float],
+        emit: Callable[[Event], None],
+        read_all: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._breaker = breaker
+        self._bus = bus
+        self._facts = facts
+        self._link = link
+        self._config = config
+        self._rng = rng
+        self._worker = worker
+        self._token = f"{worker}:{rng.getrandbits(64):016x}"
+        self._now = now
+        self._emit = emit
+        self._read_all = read_all
+        self._wanted = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._held_until: float | None = None  # the lease is ours, and expires then at the latest
+        self._alone_life = -1
+        self._alone_wait_s = 0.0
+
+    def want(self) -> bool:
+        """A request would probe: whether it may. If not, the lease is competed for."""
+        if self._link.connected:
+            self._wanted.set()
+            return False
+        return self._alone()
+
+    def stir(self) -> None:
+        """The breaker may have changed."""
+        self._stirred.set()
+
+    def rejoined(self) -> None:
+        """The store (or this gate) is back: a probe that goes on without the lease needs it."""
+        if self._breaker.state is State.HALF_OPEN:
+            self._wanted.set()
+
+    async def run(self) -> None:
+        """Compete and hold, for ever."""
+        self.rejoined()
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                if self._probe_due() and await self._won():
+                    await self._hold()
+            except SyncError as error:
+                self._link.failed(error)
+
+    async def aclose(self) -> None:
+        """Give the lease back if it is held."""
+        if self._held_until is not None:
+            with contextlib.suppress(SyncError):
+                await self._give_back()
+
+    def _alone(self) -> bool:
+        if self._alone_life != self._breaker.generation:
+            self._alone_life = self._breaker.generation
+            open_for_s = (self._breaker.proposal or self._breaker.circuit).open_for_ms / 1000
+            self._alone_wait_s = self._rng.uniform(0.0, min(ALONE_MAX_S, ALONE_SHARE * open_for_s))
+        if self._now() < self._breaker.open_until + self._alone_wait_s:
+            return False
+        self._say("alone")
+        return True
+
+    def _probe_due(self) -> bool:
+        if self._breaker.state is State.OPEN:
+            return self._now() >= self._breaker.open_until
+        return self._breaker.state is State.HALF_OPEN
+
+    async def _won(self) -> bool:
+        asked_at = self._now()
+        won = await self._bus.acquire(self._breaker.provider, self._token, self._config.lease_s)
+        self._link.answered()
+        if not won:
+            self._say("denied")
+            self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._now()))
+            await asyncio.sleep(self._rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
+            return False
+        self._held_until = asked_at + self._config.lease_s
+        self._say("won")
+        return True
+
+    async def _hold(self) -> None:
+        await self._read_all()
+        self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._now()))
+        if await self._kept_while_half_open():
+            await self._result_told()
+            await self._give_back()
+
+    async def _kept_while_half_open(self) -> bool:
+        """Until the probe has a result (True), or the lease is gone (False)."""
+        used_at = self._now()
+        tick_s = min(self._config.lease_s / RENEWALS_PER_LEASE, self._config.probe_idle_s)
+        while self._breaker.state is State.HALF_OPEN:
+            await self._stir_or(tick_s)
+            if self._breaker.state is not State.HALF_OPEN:
+                break
+            if self._breaker.probes_in_flight:
+                used_at = self._now()
+            idle = self._now() - used_at >= self._config.probe_idle_s
+            if not await self._kept(idle):
+                self._lost("released" if idle else "lost")
+                return False
+        return True
+
+    async def _kept(self, idle: bool) -> bool:
+        asked_at = self._now()
+        keep = self._bus.retain if idle else self._bus.renew
+        try:
+            kept = await keep(self._breaker.provider, self._token, self._config.lease_s)
+        except SyncError as error:
+            self._link.failed(error)
+            return self._held_until is not None and self._now() < self._held_until
+        self._link.answered()
+        self._held_until = asked_at + self._config.lease_s if kept else None
+        return kept
+
+    async def _result_told(self) -> None:
+        while self._breaker.proposal is not None and self._held_until is not None:
+            left_s = self._held_until - self._now()
+            if left_s <= 0:
+                return
+            await self._stir_or(left_s)
+
+    async def _give_back(self) -> None:
+        self._held_until = None
+        try:
+            await self._bus.release(self._breaker.provider, self._token)
+        except SyncError:
+            self._say("lost")  # it expires by itself
+            raise
+        self._say("released")
+
+    def _lost(self, how: Literal["released", "lost"]) -> None:
+        self._held_until = None
+        self._say(how)
+        self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._now()))
+
+    async def _stir_or(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._stirred.wait()
+        self._stirred.clear()
+
+    def _say(self, action: Literal["won", "denied", "released", "lost", "alone"]) -> None:
+        self._emit(ProbeLease(t=self._now(), worker=self._worker, provider=self._breaker.provider, action=action))

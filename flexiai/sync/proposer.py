@@ -1,0 +1,81 @@
+"""Tells the fleet of one breaker's transitions: the latest, off every caller's path, until the store answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from flexiai.core.breaker import Breaker
+from flexiai.core.circuit import Proposal
+from flexiai.errors import SyncError
+from flexiai.events import Event, ProposalFailed, ProposalSent
+from flexiai.sync.backoff import Backoff
+from flexiai.sync.bus import Bus
+from flexiai.sync.facts import Facts
+from flexiai.sync.link import Link
+
+
+class Proposer:
+    """One provider's way to the store. What waits is the breaker's own `proposal`: one at most."""
+
+    def __init__(
+        self,
+        *,
+        breaker: Breaker,
+        bus: Bus,
+        facts: Facts,
+        link: Link,
+        backoff: Backoff,
+        worker: str,
+        now: Callable[[], float],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._breaker = breaker
+        self._bus = bus
+        self._facts = facts
+        self._link = link
+        self._backoff = backoff
+        self._worker = worker
+        self._now = now
+        self._emit = emit
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to tell, or the store may be back."""
+        if self._breaker.proposal is not None:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Tell for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (proposal := self._breaker.proposal) is not None:
+                if not await self._send(proposal):
+                    await self._pause()
+
+    async def _send(self, proposal: Proposal) -> bool:
+        provider = self._breaker.provider
+        self._emit(
+            ProposalSent(
+                t=self._now(), worker=self._worker, provider=provider, state=proposal.state, base=proposal.base
+            )
+        )
+        with self._facts.answer_awaited(provider):
+            try:
+                verdict = await self._bus.propose(provider, proposal, max(0.0, self._now() - proposal.seen_at))
+            except SyncError as error:
+                self._link.failed(error)
+                self._emit(ProposalFailed(t=self._now(), worker=self._worker, provider=provider, error=str(error)))
+                return False
+            self._link.answered()
+            self._backoff.reset()
+            self._facts.answered(provider, proposal, verdict)
+        return True
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._backoff.next()):
+                await self._wake.wait()
+        self._wake.clear()

@@ -1,0 +1,45 @@
+-- What transition.lua and restore.lua share; it is put before each of them.
+-- Numbers are written by %.0f: exact up to 2^53 on every Lua, and always the same text for the same record.
+
+local function store_time_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function number_or_zero(value)
+  return type(value) == 'number' and value or 0
+end
+
+-- The stored record; the one before all others where there is none, or none that we understand.
+local function stored_record(key, provider)
+  local understood, record = pcall(cjson.decode, redis.call('HGET', key, provider) or '')
+  if not understood or type(record) ~= 'table' then
+    record = {}
+  end
+  return {
+    epoch = number_or_zero(record.epoch),
+    state = record.state == 'OPEN' and 'OPEN' or 'CLOSED',
+    reason = type(record.reason) == 'string' and record.reason or 'start',
+    worker = type(record.worker) == 'string' and record.worker or '',
+    since_ms = number_or_zero(record.since_ms),
+    open_for_ms = number_or_zero(record.open_for_ms),
+    failure_count = number_or_zero(record.failure_count),
+    rounds = number_or_zero(record.rounds),
+  }
+end
+
+local function fields_text(r)
+  return string.format(
+    '"epoch":%.0f,"state":"%s","reason":%s,"worker":%s,"since_ms":%.0f,"open_for_ms":%.0f,"failure_count":%.0f,"rounds":%.0f',
+    r.epoch, r.state, cjson.encode(r.reason), cjson.encode(r.worker),
+    r.since_ms, r.open_for_ms, r.failure_count, r.rounds)
+end
+
+local function record_text(r)
+  return '{' .. fields_text(r) .. '}'
+end
+
+local function store_and_publish(key, provider, channel, r, at_ms)
+  redis.call('HSET', key, provider, record_text(r))
+  redis.call('PUBLISH', channel, string.format('{%s,"at_ms":%.0f}', fields_text(r), at_ms))
+end

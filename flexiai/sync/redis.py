@@ -1,0 +1,192 @@
+"""The fleet's store in Redis: every operation one script, one round trip, one deadline.
+
+Rules
+-----
+* No operation outlives `operation_timeout_s`, and nothing is retried in here: whoever calls knows better when.
+* Whatever goes wrong is a `SyncError` that names the server and never shows a password.
+* A command says until when it counts, in the store's own time: bytes that a partition held back and delivers after
+  their sender has given up must not pass for fresh evidence, nor take a lease for nobody.
+* A script is asked for by its hash, and sent in full where the script cache has lost it.
+
+Keys and messages are described in `codec`. Each script touches one key. Sentinel and Cluster would differ in how
+`_pool` is made, and in nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError
+
+from flexiai.core.circuit import Circuit, Proposal
+from flexiai.errors import ConfigurationError, SyncError
+from flexiai.sync import codec, scripts
+from flexiai.sync.address import Address
+from flexiai.sync.bus import Told, Verdict
+from flexiai.sync.codec import Malformed, log_malformed
+from flexiai.sync.redis_subscription import RedisSubscription
+from flexiai.sync.scripts import Script
+from flexiai.types import SyncConfig
+
+MAX_CONNECTIONS = 4
+LATE = -1
+
+
+class RedisBus:
+    """One worker's way to Redis: a few connections for commands, one for each subscription."""
+
+    def __init__(self, config: SyncConfig) -> None:
+        """Nothing is connected yet; ConfigurationError for a URL that is none."""
+        self._address = Address.of(config)
+        self._timeout_s = config.operation_timeout_s
+        self._keys = _Keys(config.prefix)
+        self._pool = BlockingConnectionPool(
+            max_connections=MAX_CONNECTIONS, timeout=None, **self._address.options(config.operation_timeout_s)
+        )
+        self._redis = Redis(connection_pool=self._pool)
+        self._make_connection()
+        self._store_ahead_s: float | None = None  # the store's clock minus ours, as of its last answer
+
+    @asynccontextmanager
+    async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[RedisSubscription]:
+        """Subscribed to the channels of `providers`, and confirmed by Redis, on entry."""
+        channels = {self._keys.channel(provider).encode(): provider for provider in providers}
+        subscription = RedisSubscription(self._make_connection(), channels, self._address)
+        try:
+            await subscription.open(self._timeout_s)
+            yield subscription
+        finally:
+            await subscription.close()
+
+    async def read(self) -> dict[str, Told]:
+        """All records, in one round trip; one that is not a record is as good as absent."""
+        now_ms, flat = await self._run(scripts.READ, self._keys.records)
+        self._hear_clock(now_ms)
+        records: dict[str, Told] = {}
+        for name, raw in zip(flat[::2], flat[1::2], strict=True):
+            provider = name.decode(errors="replace")
+            try:
+                records[provider] = codec.told(provider, raw, now_ms)
+            except Malformed as error:
+                log_malformed(self._keys.records, provider, error)
+        return records
+
+    async def propose(self, provider: str, proposal: Proposal, age_s: float) -> Verdict:
+        """Compare, store and publish (transition.lua)."""
+        return await self._transition(
+            scripts.TRANSITION,
+            provider,
+            self._latest_ms(),
+            proposal.base,
+            proposal.state.value,
+            proposal.reason.value,
+            proposal.worker,
+            round(age_s * 1000),
+            proposal.open_for_ms,
+            proposal.failure_count,
+            proposal.rounds,
+            int(proposal.forced),
+        )
+
+    async def restore(self, provider: str, circuit: Circuit) -> Verdict:
+        """Write back what the store has lost (restore.lua)."""
+        return await self._transition(
+            scripts.RESTORE,
+            provider,
+            circuit.epoch,
+            circuit.state.value,
+            circuit.reason.value,
+            circuit.worker,
+            circuit.since_ms,
+            circuit.open_for_ms,
+            circuit.failure_count,
+            circuit.rounds,
+        )
+
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Take the probe lease if nobody has it (acquire.lua)."""
+        lease = self._keys.lease(provider)
+        status, now_ms = await self._run(scripts.ACQUIRE, lease, token, round(ttl_s * 1000), self._latest_ms())
+        self._hear_clock(now_ms)
+        return self._in_time(status) == 1
+
+    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Keep the probe lease; False if it is no longer ours."""
+        return bool(await self._run(scripts.RENEW, self._keys.lease(provider), token, round(ttl_s * 1000)))
+
+    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+        """Keep the probe lease unused, unless another wants it."""
+        return bool(await self._run(scripts.RETAIN, self._keys.lease(provider), token, round(ttl_s * 1000)))
+
+    async def release(self, provider: str, token: str) -> None:
+        """Give the probe lease back, if it is still ours."""
+        await self._run(scripts.RELEASE, self._keys.lease(provider), token)
+
+    async def aclose(self) -> None:
+        """Close every connection; SyncError if that takes longer than an operation may."""
+        async with self._address.bounded(self._timeout_s):
+            await self._pool.aclose()
+
+    async def _transition(self, script: Script, provider: str, *arguments: str | int) -> Verdict:
+        channel = self._keys.channel(provider)
+        status, raw, now_ms = await self._run(script, self._keys.records, provider, channel, *arguments)
+        self._hear_clock(now_ms)
+        accepted = self._in_time(status) == 1
+        try:
+            return Verdict(accepted, codec.told(provider, raw, now_ms))
+        except Malformed as error:
+            raise SyncError(f"Redis at {self._address} holds no record that we understand: {error}") from None
+
+    async def _run(self, script: Script, key: str, *arguments: str | int) -> Any:
+        """The script's reply, as redis-py has parsed it: lists, integers, bytes."""
+        execute: Any = self._redis.execute_command  # untyped in redis-py
+        async with self._address.bounded(self._timeout_s):
+            try:
+                return await execute("EVALSHA", script.sha, 1, key, *arguments)
+            except NoScriptError:
+                return await execute("EVAL", script.text, 1, key, *arguments)
+
+    def _make_connection(self) -> AbstractConnection:
+        """A connection of its own, not yet connected; ConfigurationError if the URL's options make no sense."""
+        make: Any = self._pool.make_connection  # untyped in redis-py
+        try:
+            connection: AbstractConnection = make()
+        except TypeError:
+            raise ConfigurationError("redis_url has an option that a Redis connection does not know") from None
+        return connection
+
+    def _hear_clock(self, now_ms: int) -> None:
+        self._store_ahead_s = now_ms / 1000 - asyncio.get_running_loop().time()
+
+    def _latest_ms(self) -> int:
+        """Until when a command sent now counts, in store time; 0 while we do not know that clock.
+
+        Twice the timeout: the last answer's clock may be that much older than its arrival.
+        """
+        if self._store_ahead_s is None:
+            return 0
+        return round((asyncio.get_running_loop().time() + self._store_ahead_s + 2 * self._timeout_s) * 1000)
+
+    def _in_time(self, status: int) -> int:
+        if status == LATE:
+            raise SyncError(f"Redis at {self._address} says that our command came too late: its clock has moved on")
+        return status
+
+
+class _Keys:
+    """Names in Redis, each after the fleet's prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._base = (f"{prefix.removesuffix(':')}:" if prefix else "") + "circuit_breaker:"
+        self.records = f"{self._base}records"
+
+    def channel(self, provider: str) -> str:
+        return f"{self._base}state:{provider}"
+
+    def lease(self, provider: str) -> str:
+        return f"{self._base}lease:{provider}"

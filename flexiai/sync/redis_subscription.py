@@ -1,0 +1,89 @@
+"""One subscription: a connection of its own, read by one task, proven alive by PING and a deadline for its PONG.
+
+redis-py's `PubSub` reconnects behind its user's back, which would hide the very gap after which all records must be
+read again. So this stands on redis-py's connection, one floor below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from flexiai.sync import codec
+from flexiai.sync.address import Address
+from flexiai.sync.bus import Told
+from flexiai.sync.codec import Malformed, log_malformed
+
+
+class RedisSubscription:
+    """A live subscription to the channels of some providers (`channels`: channel to provider)."""
+
+    def __init__(self, connection: AbstractConnection, channels: dict[bytes, str], address: Address) -> None:
+        self._connection = connection
+        self._channels = channels
+        self._address = address
+        self._early: list[Told] = []  # came before the last channel was confirmed, newest first
+        self._pings = 0
+
+    async def open(self, timeout_s: float) -> None:
+        """Connect, subscribe, and await the confirmation of every channel."""
+        async with self._address.bounded(timeout_s):
+            connect: Any = self._connection.connect  # untyped in redis-py
+            await connect()
+            await self._connection.send_command("SUBSCRIBE", *self._channels)
+            awaited = set(self._channels)
+            while awaited:
+                match await self._connection.read_response(disable_decoding=True):
+                    case [b"subscribe", channel, _]:
+                        awaited.discard(channel)
+                    case message:
+                        self._early[:0] = self._heard(message)
+
+    async def next(self, timeout_s: float) -> Told | None:
+        """The next notice, or None when none came in time. Raises SyncError when the subscription is lost."""
+        if self._early:
+            return self._early.pop()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while (message := await self._receive(deadline - loop.time())) is not None:
+            for told in self._heard(message):
+                return told
+        return None
+
+    async def ping(self, timeout_s: float) -> list[Told]:
+        """Prove that the subscription is alive; the notices that came meanwhile. SyncError without a pong in time."""
+        self._pings += 1
+        word = str(self._pings).encode()
+        heard: list[Told] = []
+        async with self._address.bounded(timeout_s):
+            await self._connection.send_command("PING", word)
+            while (message := await self._connection.read_response(disable_decoding=True)) != [b"pong", word]:
+                heard += self._heard(message)
+        return heard
+
+    async def close(self) -> None:
+        """Close the connection, without waiting for the other side."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._connection.disconnect(nowait=True)
+
+    async def _receive(self, timeout_s: float) -> Any:
+        """The next message as redis-py parses it (a list), or None when none came in time; what came stays whole."""
+        try:
+            return await self._connection.read_response(disable_decoding=True, timeout=max(0.0, timeout_s))
+        except (RedisError, OSError) as error:
+            raise self._address.error(error) from None
+
+    def _heard(self, message: Any) -> list[Told]:
+        """The fact in a message: one, or none when it is not a notice of ours."""
+        match message:
+            case [b"message", channel, bytes(raw)] if channel in self._channels:
+                provider = self._channels[channel]
+                try:
+                    return [codec.told_by_notice(provider, raw)]
+                except Malformed as error:
+                    log_malformed(channel.decode(), provider, error)
+        return []

@@ -1,0 +1,165 @@
+"""Keeps one worker's breakers and the fleet's store of one mind: the parts, put together behind `SyncPort`.
+
+    listener    subscribes, reads, applies, restores                          one task, watched
+    proposers   tell the store of local transitions                           one task a provider, watched
+    gates       compete for the right to probe and keep it                    one task a provider, watched
+    facts       brings what the store says to the breakers and tells of it
+    link        knows how well all that goes
+
+Time is the running loop's, chance an injected generator's; there are no threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from random import Random
+
+from flexiai.core.breaker import Breaker
+from flexiai.errors import SyncError
+from flexiai.events import Event
+from flexiai.sync.backoff import Backoff
+from flexiai.sync.bus import Bus
+from flexiai.sync.facts import Facts
+from flexiai.sync.link import Link
+from flexiai.sync.listener import Listener
+from flexiai.sync.port import SyncStatus
+from flexiai.sync.probe_gate import ProbeGate
+from flexiai.sync.proposer import Proposer
+from flexiai.sync.watch import Watched, Work
+from flexiai.types import SyncConfig
+
+_log = logging.getLogger(__name__)
+
+
+class Replicator:
+    """A client's line to the other workers (`SyncPort`)."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        breakers: Mapping[str, Breaker],
+        config: SyncConfig,
+        emit: Callable[[Event], None],
+        worker: str,
+        rng: Random,
+    ) -> None:
+        """Nothing runs before `start`. `breakers` by provider; `worker` must be unique in the fleet."""
+        self._bus = bus
+        self._breakers = breakers
+        self._config = config
+        self._emit = emit
+        self._worker = worker
+        self._rng = rng
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._joined = asyncio.Event()
+        self._link = Link(worker, self._now, emit)
+        self._facts = Facts(breakers, worker, self._now, emit, self._stirred)
+        self._listener = self._make_listener()
+        self._proposers = {provider: self._make_proposer(breaker) for provider, breaker in breakers.items()}
+        self._gates = {provider: self._make_gate(breaker) for provider, breaker in breakers.items()}
+        self._ear = Watched(
+            f"{worker}-listener",
+            self._listener.run,
+            self._backoff(),
+            died=self._link.listener_died,
+            revived=self._link.listener_revived,
+        )
+        self._hands = [
+            *(self._hand(f"{worker}-propose-{name}", part.run) for name, part in self._proposers.items()),
+            *(self._hand(f"{worker}-probe-{name}", part.run) for name, part in self._gates.items()),
+        ]
+
+    async def start(self) -> bool:
+        """Join the fleet; returns once its view was read (True) or after the join timeout (False: it joins later)."""
+        self._loop = asyncio.get_running_loop()
+        for watched in (self._ear, *self._hands):
+            watched.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.join_timeout_s):
+                await self._joined.wait()
+        return self._joined.is_set()
+
+    def announce(self, provider: str) -> None:
+        """The provider's breaker has changed by itself; the fleet is told off the caller's path."""
+        self._proposers[provider].wake()
+        self._gates[provider].stir()
+
+    def want_probe(self, provider: str) -> bool:
+        """Whether this worker may probe the provider now. False: it competes for that right in the background."""
+        return self._gates[provider].want()
+
+    def status(self) -> SyncStatus:
+        """How well this worker hears the fleet, now."""
+        return self._link.status(listening=self._ear.alive)
+
+    async def aclose(self) -> None:
+        """Stop, give back held leases, close every connection: at most two operations' time."""
+        await asyncio.gather(*(watched.stop() for watched in (self._ear, *self._hands)))
+        await asyncio.gather(*(gate.aclose() for gate in self._gates.values()))
+        with contextlib.suppress(SyncError):
+            await self._bus.aclose()
+
+    def _on_joined(self) -> None:
+        self._joined.set()
+        for proposer in self._proposers.values():
+            proposer.wake()
+        for gate in self._gates.values():
+            gate.rejoined()
+
+    def _stirred(self, provider: str) -> None:
+        self.announce(provider)
+
+    def _now(self) -> float:
+        return (self._loop or asyncio.get_running_loop()).time()
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._config.reconnect_min_s, self._config.reconnect_max_s, self._rng)
+
+    def _hand(self, name: str, work: Work) -> Watched:
+        return Watched(
+            name, work, self._backoff(), died=lambda why: _log.error("%s died and begins anew: %s", name, why)
+        )
+
+    def _make_listener(self) -> Listener:
+        return Listener(
+            bus=self._bus,
+            breakers=self._breakers,
+            facts=self._facts,
+            link=self._link,
+            config=self._config,
+            rng=self._rng,
+            worker=self._worker,
+            now=self._now,
+            emit=self._emit,
+            joined=self._on_joined,
+        )
+
+    def _make_proposer(self, breaker: Breaker) -> Proposer:
+        return Proposer(
+            breaker=breaker,
+            bus=self._bus,
+            facts=self._facts,
+            link=self._link,
+            backoff=self._backoff(),
+            worker=self._worker,
+            now=self._now,
+            emit=self._emit,
+        )
+
+    def _make_gate(self, breaker: Breaker) -> ProbeGate:
+        return ProbeGate(
+            breaker=breaker,
+            bus=self._bus,
+            facts=self._facts,
+            link=self._link,
+            config=self._config,
+            rng=self._rng,
+            worker=self._worker,
+            now=self._now,
+            emit=self._emit,
+            read_all=self._listener.read_all,
+        )

@@ -1,0 +1,49 @@
+-- A worker proposes a transition: compare, store and publish in one step.
+-- The rule is flexiai.core.circuit.decide; tests/contracts holds the two together.
+--
+-- KEYS  1 the hash of all records
+-- ARGV  1 provider  2 channel  3 latest store time at which this still counts (0: any time)
+--       4 base epoch  5 state  6 reason  7 worker  8 age of the evidence  9 open_for  (milliseconds)
+--       10 failure_count  11 rounds  12 forced (1 or 0)
+-- Returns {1 accepted | 0 the stored record stands | -1 too late, nothing was compared; the record held now; store time}
+
+local now_ms = store_time_ms()
+local stored = stored_record(KEYS[1], ARGV[1])
+
+-- Bytes that a partition held for long may arrive after their sender gave them up; their age would be a lie.
+local latest_ms = tonumber(ARGV[3])
+if latest_ms > 0 and now_ms > latest_ms then
+  return {-1, record_text(stored), now_ms}
+end
+
+local base, state, seen_ms = tonumber(ARGV[4]), ARGV[5], now_ms - tonumber(ARGV[8])
+
+local function accepts()
+  if ARGV[12] == '1' or base >= stored.epoch then
+    return true
+  end
+  if state == stored.state then
+    return false
+  end
+  if seen_ms == stored.since_ms then
+    return state == 'OPEN'
+  end
+  return seen_ms > stored.since_ms
+end
+
+if not accepts() then
+  return {0, record_text(stored), now_ms}
+end
+
+local accepted = {
+  epoch = math.max(stored.epoch, base) + 1,
+  state = state,
+  reason = ARGV[6],
+  worker = ARGV[7],
+  since_ms = seen_ms,
+  open_for_ms = tonumber(ARGV[9]),
+  failure_count = tonumber(ARGV[10]),
+  rounds = tonumber(ARGV[11]),
+}
+store_and_publish(KEYS[1], ARGV[1], ARGV[2], accepted, now_ms)
+return {1, record_text(accepted), now_ms}
