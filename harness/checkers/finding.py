@@ -36,7 +36,8 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one checker found. `note` says why it is unknown, if it is."""
+    """What one checker found. `note` says why it is unknown, if it is; `owed`: something in the scenario should have
+    given it occasions, so that to be unknown counts against the run (`harness.verdict` decides)."""
 
     id: str
     verdict: Verdict
@@ -45,6 +46,22 @@ class Finding:
     found: int = 0
     why: Why = "decided"
     note: str | None = None
+    owed: bool = False
+
+    @property
+    def matters(self) -> bool:
+        """Whether it keeps the run from passing."""
+        return self.verdict == "fail" or (self.verdict == "unknown" and (self.owed or self.why == "crashed"))
+
+    @property
+    def summary(self) -> str:
+        """The finding in a line."""
+        if self.violations:
+            more = f" (and {self.found - 1} more)" if self.found > 1 else ""
+            return f"{self.id}: {self.violations[0].text}{more}"
+        if self.verdict == "unknown":
+            return f"{self.id}: {'unknown' if self.why != 'vacuous' else 'not exercised'}: {self.note}"
+        return f"{self.id}: held on {self.checked} occasions"
 
 
 class Tally:

@@ -1,8 +1,9 @@
 """`retry-after`: no attempt on a provider inside the time it asked to be left alone, once the worker knew.
 
-A worker knows by its own counted answer 429 or 503 with Retry-After (capped at `max_retry_after`). The header counts
-whole seconds and ages on its way, so the last WHOLE_SECOND_S of the time are nobody's breach. An operator's reset ends
-the time. (What the other workers owe to it they owe as OPEN records: `refuse-when-open`.)
+A worker knows by its own answer 429 or 503 with Retry-After (capped at `max_retry_after`). The header counts whole
+seconds, and the fleet is not told again of a time that differs by less than a tenth, so the last WHOLE_SECOND_S and
+the last TENTH of the time are nobody's breach. An operator's reset ends the time. (What the other workers owe to it
+they owe as OPEN records: `refuse-when-open`.)
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from harness.checkers.finding import Checker, Tally
 from harness.checkers.requests import Attempt
 
 WHOLE_SECOND_S = 1.0
+TENTH = 0.1
 
 
 def look(case: Case, tally: Tally) -> None:
-    """Every counted answer with Retry-After."""
-    asked = [e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.counted and e.outcome.fails_over]
+    """Every answer with Retry-After."""
+    asked = [e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.outcome.fails_over]
     tally.checked += len(asked)
     attempts: dict[tuple[str, str], list[Attempt]] = {}
     for attempt in case.index.attempts if asked else ():
@@ -41,7 +43,7 @@ def _until(case: Case, e: AttemptEnded) -> float:
         for c in case.index.transitions.get((e.worker, e.provider), [])
         if c.t >= e.t and _is_reset(case, c.worker, c.provider, c.epoch, c.cause)
     )
-    return min(e.t + wish - WHOLE_SECOND_S, min(resets, default=math.inf))
+    return min(e.t + wish * (1 - TENTH) - WHOLE_SECOND_S, min(resets, default=math.inf))
 
 
 def _is_reset(case: Case, worker: str, provider: str, epoch: int, cause: Cause) -> bool:

@@ -1,0 +1,169 @@
+"""How transitions travel: from the worker that made one to each of the others.
+
+* A worker's own change to OPEN or CLOSED (not one it was told of, nor a probe given back) belongs to the first record
+  of the same provider, worker, state and reason with a newer epoch. Changes that no record followed (another worker was
+  first) have no samples; nor have records that lengthen an open time without a change.
+* Each other worker that was ready and running at that time is one sample. It *heard* with the first record of that or
+  a newer epoch it applied; `via` is how: notice, read, reply (to a proposal of its own), skipped (it got a newer record
+  instead), never.
+* A sample is `cut` when, from the change until it heard, a fault stood between the store and one of the two workers, or
+  one of them was frozen. Cut samples count for partition_convergence, all others for sync_latency and lost_notices. Who
+  died, or was stopped with the run, before it heard, is no sample.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from flexiai.core.circuit import Cause, State
+from flexiai.events import RecordApplied, Transition
+from harness.checkers.case import Case
+from harness.checkers.lives import Life
+from harness.checkers.spans import meets_any
+from harness.history import RedisSample
+from harness.quantiles import of_sorted
+
+Figures = dict[str, float | None]
+Via = Literal["notice", "read", "reply", "skipped", "never"]
+_NOT_TOLD = frozenset({Cause.SYNC, Cause.PROBE_ABANDONED})
+
+
+class SyncSample(NamedTuple):
+    """One transition on its way to one worker. `t`: when it was made; latency_s None: it never arrived.
+
+    `waited_s`: for a cut sample, how long after the end of what had cut it off it heard (None: not cut, or before).
+    """
+
+    t: float
+    provider: str
+    epoch: int
+    state: State
+    frm: str
+    to: str
+    latency_s: float | None
+    via: Via
+    cut: bool
+    waited_s: float | None = None
+
+
+def sync_samples(case: Case) -> list[SyncSample]:
+    """Every transition to every other worker, in time order."""
+    samples = [s for change, record in made(case) for s in _heard(case, change, record)]
+    return sorted(samples)
+
+
+def made(case: Case) -> Iterator[tuple[Transition, RecordApplied]]:
+    """Each worker's own transition with the fleet record that it became."""
+    first: dict[tuple[str, int], RecordApplied] = {}
+    for record in case.all(RecordApplied):
+        first.setdefault((record.provider, record.epoch), record)
+    by_maker: dict[tuple[str, str, State, Cause], list[RecordApplied]] = defaultdict(list)
+    for record in sorted(first.values(), key=lambda r: r.epoch):
+        by_maker[record.origin, record.provider, record.state, record.reason].append(record)
+    for change in case.all(Transition):
+        if change.to is State.HALF_OPEN or change.cause in _NOT_TOLD:
+            continue
+        mine = by_maker[change.worker, change.provider, change.to, change.cause]
+        found = next((r for r in mine if r.epoch > change.epoch and r.t >= change.t), None)
+        if found is not None:
+            mine.remove(found)
+            yield change, found
+
+
+def sync_figures(case: Case) -> Figures:
+    """The metrics of this file."""
+    samples = sync_samples(case)
+    whole = [s for s in samples if not s.cut]
+    latencies = sorted(s.latency_s for s in whole if s.latency_s is not None)
+    waited = sorted(s.waited_s for s in samples if s.waited_s is not None)
+    spreads = sorted(_spreads(whole))
+    return {
+        **{f"sync_latency.{n}": of_sorted(latencies, q) for n, q in _QS.items()},
+        **{f"sync_spread.{n}": of_sorted(spreads, _QS[n]) for n in ("p50", "max")},
+        "lost_notices": sum(s.via in ("read", "skipped", "never") for s in whole),
+        **{f"partition_convergence.{n}": of_sorted(waited, _QS[n]) for n in ("p50", "max")},
+        **_redis(case),
+    }
+
+
+_QS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+
+
+def _heard(case: Case, change: Transition, record: RecordApplied) -> Iterator[SyncSample]:
+    for life in case.lives.values():
+        if life.worker == change.worker or not life.served(change.t, change.t):
+            continue
+        got = _got(case, life, record)
+        until = got.t if got is not None else case.observed_until
+        if got is None and (life.gone < case.observed_until or until - change.t <= case.bounds.propagate):
+            continue
+        cut = _cut(case, life, change.t, until) or _cut(case, case.lives[change.worker], change.t, until)
+        yield SyncSample(
+            change.t,
+            change.provider,
+            record.epoch,
+            change.to,
+            change.worker,
+            life.worker,
+            max(0.0, got.t - change.t) if got is not None else None,
+            _via(got, record),
+            cut,
+            _waited(case, life, change, got) if cut else None,
+        )
+
+
+def _got(case: Case, life: Life, record: RecordApplied) -> RecordApplied | None:
+    applied = case.index.records.get((life.worker, record.provider), [])
+    return next((r for r in applied if r.epoch >= record.epoch), None)
+
+
+def _via(got: RecordApplied | None, record: RecordApplied) -> Via:
+    if got is None:
+        return "never"
+    return got.via if got.epoch == record.epoch else "skipped"
+
+
+def _cut(case: Case, life: Life, a: float, b: float) -> bool:
+    return meets_any(case.cuts[life.worker], a, b) or life.paused(a, b)
+
+
+def _waited(case: Case, life: Life, change: Transition, got: RecordApplied | None) -> float | None:
+    """From the end of the last thing in the way of either worker until the record was applied."""
+    if got is None:
+        return None
+    maker = case.lives[change.worker]
+    faults = [w.end for w in case.redis_windows if (w.touches(life) or w.touches(maker)) and w.start <= got.t]
+    ends = [e for e in (*faults, *(p.end for p in (*life.pauses, *maker.pauses))) if e <= got.t]
+    return got.t - max([change.t, *ends])
+
+
+def _spreads(samples: list[SyncSample]) -> list[float]:
+    last: dict[tuple[str, int], float] = {}
+    for s in samples:
+        if s.latency_s is not None:
+            key = (s.provider, s.epoch)
+            last[key] = max(s.latency_s, last.get(key, 0.0))
+    return list(last.values())
+
+
+def _redis(case: Case) -> Figures:
+    records = {(r.provider, r.epoch) for r in case.all(RecordApplied)}
+    samples = case.all(RedisSample)
+    commands = _grown([s.commands for s in samples])
+    messages = _grown([s.published for s in samples])
+    return {
+        "transitions": len(records),
+        "redis_commands": commands,
+        "redis_commands_per_transition": commands / len(records) if commands is not None and records else None,
+        "messages_per_transition": messages / len(records) if messages is not None and records else None,
+    }
+
+
+def _grown(counters: list[int]) -> int | None:
+    """How far a counter went that restarts from 0 with its process; None of fewer than two samples."""
+    if len(counters) < 2:
+        return None
+    return sum(b - a if b >= a else b for a, b in pairwise(counters))
