@@ -64,6 +64,7 @@ class Stack:
     async def stop(self) -> None:
         """End everything and remove the temporary directory; the fleet first, so that it can say goodbye."""
         await self.fleet.stop()
+        self.proxy.close()
         await self._servers.stop()
         await self.redis.stop()
 
