@@ -2,8 +2,9 @@
 
 Rules
 -----
-* Edges: CLOSED -> OPEN -> HALF_OPEN -> CLOSED or OPEN by what this worker sees; OPEN -> CLOSED and any -> OPEN by what
-  the fleet says; any -> CLOSED by an operator's reset. `health.py` says when and for how long it opens.
+* Edges: CLOSED -> OPEN -> HALF_OPEN -> CLOSED or OPEN by what this worker sees; HALF_OPEN -> OPEN also when it loses
+  the right to probe; any -> OPEN or CLOSED by what the fleet says; any -> CLOSED by an operator's reset. `health.py`
+  says when it opens and for how long.
 * Each transition begins a new life (`generation`). The outcome of a permit from an earlier life is dropped; only its
   Retry-After is heeded, since that speaks of the time to come. Leaving HALF_OPEN frees every probe slot.
 * HALF_OPEN lets `half_open_max_calls` probes through, and that many successes close it. A failure re-opens it.
@@ -11,7 +12,7 @@ Rules
   more than a tenth of itself: the answers of one burst differ by less.
 * A local OPEN or CLOSED leaves a `proposal` for the fleet, made on the epoch of `circuit`, the last fact it was told.
 * A newer fact is always learnt, and followed unless the pending proposal says another state: the store will judge the
-  two by their age. A reset is always followed. A fact never takes the epoch back; of one epoch, `merge` decides.
+  two by their age. A reset is always followed. A fact never takes the epoch back, nor replaces another of its epoch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from flexiai.core.circuit import Cause, Circuit, Proposal, State, merge, rebased
+from flexiai.core.circuit import Cause, Circuit, Proposal, State, rebased
 from flexiai.core.health import BreakerRules, Health, asked_for_s, open_time_s
 from flexiai.core.outcome import Outcome
 from flexiai.core.permit import Adoption, Change, Permit, Recorded, Refusal
@@ -97,7 +98,7 @@ class Breaker:
         if permit.probe:
             self.probes_in_flight -= 1
         if outcome is Outcome.NEUTRAL:
-            return _DROPPED
+            return _COUNTED
         failed = outcome is not Outcome.SUCCESS
         self.success_count += not failed
         self._health.note(now, failed, took_s)
@@ -184,7 +185,7 @@ class Breaker:
             self.proposal = self._proposed(now, left_s)
 
     def _learn(self, circuit: Circuit, until: float) -> bool:
-        if merge(circuit, self.circuit) == self.circuit:
+        if circuit.epoch <= self.circuit.epoch:
             return False
         self.circuit = circuit
         self._told_until = until

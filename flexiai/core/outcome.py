@@ -36,6 +36,7 @@ class Trouble(StrEnum):
     CONTENT_FILTER = "content_filter"  # the provider refused this content
     NO_CREDIT = "no_credit"  # the account is empty (vendors send it as 400, 402, 403 or 429)
     CANCELLED = "cancelled"  # the caller went away
+    DEADLINE = "deadline"  # the request's time was over before this attempt had had its own: it says nothing
     OTHER = "other"  # a custom provider raised something of its own
 
 
@@ -48,6 +49,7 @@ _BY_TROUBLE = {
     Trouble.OTHER: Outcome.FAILURE,
     Trouble.CONTENT_FILTER: Outcome.NEUTRAL,
     Trouble.CANCELLED: Outcome.NEUTRAL,
+    Trouble.DEADLINE: Outcome.NEUTRAL,
     Trouble.NO_CREDIT: Outcome.MISCONFIGURED,
 }
 

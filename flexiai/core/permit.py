@@ -40,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of an outcome. Not `counted`: neutral, or of a permit from an earlier life."""
+    """What became of an outcome. Not `counted`: its permit was of an earlier life, and it was dropped."""
 
     counted: bool
     transition: Change | None

@@ -1,0 +1,143 @@
+"""`FlexiAI`: the client for threads and scripts, without asyncio.
+
+Rules
+-----
+* Each client runs one AsyncFlexiAI in one background thread, from the first use to `close()`.
+* Every method may be called from any thread, and blocks it. In a coroutine that blocks the whole event loop: there,
+  use AsyncFlexiAI.
+* A client that is neither closed nor used any more ends by itself, when it is collected or when the interpreter exits.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from random import Random
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from flexiai.chat import ChatCompletion, Message
+from flexiai.client import AsyncFlexiAI
+from flexiai.core.breaker import Breaker
+from flexiai.events import Listener
+from flexiai.loop_thread import LoopThread
+from flexiai.sync.bus import Bus
+from flexiai.sync.port import SyncPort
+from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
+
+if TYPE_CHECKING:
+    from flexiai.providers.base import Provider
+
+
+class FlexiAI:
+    """Chat completions from whichever provider can answer. Use it with `with`, or call `close` at the end.
+
+    The arguments are those of AsyncFlexiAI. Listeners and custom providers are called in the background thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Sequence[ProviderConfig],
+        sync: SyncConfig | None = None,
+        breaker: BreakerConfig | None = None,
+        request: RequestConfig | None = None,
+        custom: Mapping[str, Provider] | None = None,
+        listeners: Sequence[Listener] = (),
+        worker: str | None = None,
+        rng: Random | None = None,
+        bus: Bus | None = None,
+    ) -> None:
+        self._client = AsyncFlexiAI(
+            providers=providers,
+            sync=sync,
+            breaker=breaker,
+            request=request,
+            custom=custom,
+            listeners=listeners,
+            worker=worker,
+            rng=rng,
+            bus=bus,
+        )
+        self._thread = LoopThread(farewell=self._client.aclose)
+        self.chat = Chat(self, self._client, self._thread)
+        weakref.finalize(self, self._thread.signal).atexit = False  # at exit the thread sees to itself, and waits
+
+    @property
+    def providers(self) -> tuple[ProviderConfig, ...]:
+        """The providers in the order in which they are asked."""
+        return self._client.providers
+
+    @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Each provider's breaker, to be read only."""
+        return self._client.breakers
+
+    @property
+    def sync(self) -> SyncPort:
+        """The line to the other workers; its `status()` may be read from any thread."""
+        return self._client.sync
+
+    def start(self) -> None:
+        """Open connections and join the fleet now, instead of at the first request."""
+        self._thread.run(self._client.start)
+
+    def close(self) -> None:
+        """Leave the fleet and close every connection; requests under way in other threads get FlexiAIError."""
+        self._thread.stop()
+
+    def reset(self, provider: str) -> None:
+        """An operator's word that a provider works: CLOSED, here and in the whole fleet. KeyError if there is none."""
+
+        async def reset() -> None:
+            self._client.reset(provider)
+
+        self._thread.run(reset)
+
+    def __enter__(self) -> FlexiAI:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Completions:
+    """`client.chat.completions`."""
+
+    def __init__(self, owner: FlexiAI, client: AsyncFlexiAI, thread: LoopThread) -> None:
+        self._owner = owner  # which ends when it is collected, and must not while its completions are in use
+        self._client = client
+        self._thread = thread
+
+    def create(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ChatCompletion:
+        """As `AsyncFlexiAI.chat.completions.create`, blocking the calling thread."""
+        ask = partial(
+            self._client.chat.completions.create,
+            messages=messages,
+            model=model,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            request_id=request_id,
+            **options,
+        )
+        return self._thread.run(ask)
+
+
+class Chat:
+    """`client.chat`."""
+
+    def __init__(self, owner: FlexiAI, client: AsyncFlexiAI, thread: LoopThread) -> None:
+        self.completions = Completions(owner, client, thread)

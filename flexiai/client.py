@@ -1,0 +1,214 @@
+"""The client, for asyncio. `blocking.FlexiAI` is its synchronous face.
+
+Rules
+-----
+* A client starts once: by `start()`, by `with`, or by its first request. It is ready when sync is, which is bounded.
+* What it opened it closes, in the reverse order, whatever goes wrong meanwhile.
+* It belongs to the event loop in which it started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from random import Random
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flexiai.assembly import checked, open_providers, sync_of
+from flexiai.attempt import Candidate
+from flexiai.chat import ChatCompletion, ChatRequest, Message
+from flexiai.core.breaker import Breaker
+from flexiai.emitter import Emitter
+from flexiai.errors import FlexiAIError
+from flexiai.events import Listener, WorkerReady, WorkerStarted, WorkerStopped
+from flexiai.failover import Failover
+from flexiai.sync.bus import Bus
+from flexiai.sync.port import SyncPort
+from flexiai.transitions import transition_event
+from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
+
+if TYPE_CHECKING:
+    from flexiai.providers.base import Provider
+
+CLOSED = "this client is closed"
+
+
+class AsyncFlexiAI:
+    """Chat completions from whichever provider can answer. Use it with `async with`, or call `aclose` at the end.
+
+    providers  in any order; their priority counts
+    sync       how to share what is known with other workers (None: not at all)
+    breaker    when a provider is left alone (None: the defaults)
+    request    what a request may cost (None: the defaults)
+    custom     providers of your own by name, instead of the built-in ones; each name needs its ProviderConfig too
+    listeners  are called with every event
+    worker     this worker's identity in events and records (None: host:pid)
+    rng        source of all chance
+    bus        the fleet's store, instead of the one that `sync` names
+    pid        the process id that WorkerStarted tells (None: this process)
+
+    Raises ConfigurationError for settings that cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Sequence[ProviderConfig],
+        sync: SyncConfig | None = None,
+        breaker: BreakerConfig | None = None,
+        request: RequestConfig | None = None,
+        custom: Mapping[str, Provider] | None = None,
+        listeners: Sequence[Listener] = (),
+        worker: str | None = None,
+        rng: Random | None = None,
+        bus: Bus | None = None,
+        pid: int | None = None,
+    ) -> None:
+        self._custom = dict(custom or {})
+        self._request = request or RequestConfig()
+        self._emit = Emitter(listeners)
+        self._rng = rng or Random()
+        self._pid = pid or os.getpid()
+        self._starting: asyncio.Task[None] | None = None
+        self._failover: Failover | None = None
+        self._stack = AsyncExitStack()
+        self._closed = False
+        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
+        self.providers = checked(providers, self._custom)
+        rules = breaker or BreakerConfig()
+        self.breakers: Mapping[str, Breaker] = MappingProxyType(
+            {provider.name: Breaker(provider.name, rules, self.worker) for provider in self.providers}
+        )
+        self.sync: SyncPort = sync_of(sync, bus, self.breakers, emit=self._emit, worker=self.worker, rng=self._rng)
+        self.chat = AsyncChat(self)
+
+    async def start(self) -> None:
+        """Open connections and join the fleet; returns when requests can be served. May be called more than once."""
+        if self._closed:
+            raise FlexiAIError(CLOSED)
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def aclose(self) -> None:
+        """Leave the fleet and close every connection. Requests still under way are not waited for."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._starting is not None:
+                await asyncio.wait((self._starting,))
+        finally:
+            self._failover = None
+            await self._stack.aclose()
+
+    async def __aenter__(self) -> AsyncFlexiAI:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def answer(self, chat: ChatRequest) -> ChatCompletion:
+        """Answer one request; `chat.completions.create` is the usual way to ask, and says what this raises."""
+        if self._failover is None:
+            await self.start()
+        failover = self._failover
+        if failover is None:
+            raise FlexiAIError(CLOSED)
+        if chat.request_id is None:
+            chat = msgspec.structs.replace(chat, request_id=f"{self._rng.getrandbits(64):016x}")
+        return await failover.answer(chat)
+
+    def reset(self, provider: str) -> None:
+        """An operator's word that a provider works: CLOSED, here and in the whole fleet. KeyError if there is none.
+
+        Must be called in the client's event loop.
+        """
+        now = self._now()
+        if change := self.breakers[provider].reset(now):
+            self._emit(transition_event(change, provider=provider, worker=self.worker, t=now))
+        self.sync.announce(provider)
+
+    async def _start(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                self._say_started()
+                stack.callback(self._say_stopped)
+                providers = await open_providers(self.providers, self._custom, self._request, stack)
+                stack.push_async_callback(self.sync.aclose)
+                synced = await self.sync.start()
+                if self._closed:
+                    raise FlexiAIError(CLOSED)
+                self._failover = self._failover_over(providers)
+                self._stack = stack.pop_all()
+        except BaseException:
+            self._starting = None  # the next request tries again
+            raise
+        self._emit(WorkerReady(t=self._now(), worker=self.worker, synced=synced))
+
+    def _failover_over(self, providers: Mapping[str, Provider]) -> Failover:
+        route = [Candidate(p.name, providers[p.name], self.breakers[p.name]) for p in self.providers]
+        return Failover(route, self._request, sync=self.sync, emit=self._emit, worker=self.worker, rng=self._rng)
+
+    def _say_started(self) -> None:
+        names = tuple(provider.name for provider in self.providers)
+        self._emit(WorkerStarted(t=self._now(), worker=self.worker, pid=self._pid, providers=names))
+
+    def _say_stopped(self) -> None:
+        self._emit(WorkerStopped(t=self._now(), worker=self.worker))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+class AsyncCompletions:
+    """`client.chat.completions`."""
+
+    def __init__(self, client: AsyncFlexiAI) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ChatCompletion:
+        """Ask for a chat completion, in OpenAI's terms; the answer names the provider that gave it.
+
+        model       instead of each provider's configured one
+        request_id  the caller's own id for this request, in events and at the provider (None: one is drawn)
+        options     further OpenAI parameters
+
+        Raises InvalidRequestError if a provider finds the request itself at fault, NoProviderAvailable if nobody could
+        answer, FlexiAIError if the client is closed. It may be cancelled at any time.
+        """
+        chat = ChatRequest(
+            messages=tuple(messages),
+            model=model,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            options=options,
+            request_id=request_id,
+        )
+        return await self._client.answer(chat)
+
+
+class AsyncChat:
+    """`client.chat`."""
+
+    def __init__(self, client: AsyncFlexiAI) -> None:
+        self.completions = AsyncCompletions(client)
