@@ -53,7 +53,7 @@ _error_body = msgspec.json.Decoder(_ErrorBody)
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
-    raise NotImplementedError
+    raise TypeError(f"a value of the type {type(value).__name__}")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
@@ -116,7 +116,7 @@ class Endpoint:
             return _encoder.encode(payload)
         except (TypeError, ValueError) as error:
             reason = str(error)
-        raise self.unsupported(f"what is not JSON: {reason}")
+        raise self.unsupported(f"what is not JSON ({reason})")
 
     def _headers(self, request_id: str | None) -> CIMultiDict[str]:
         if request_id is None or not (request_id.isascii() and request_id.isprintable()):
