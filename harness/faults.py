@@ -9,7 +9,7 @@ import re
 from random import Random
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_serializer
 
 from harness.units import Duration, Fraction, PositiveDuration
 
@@ -64,14 +64,24 @@ def _some(value: Any) -> Any:
     raise ValueError(f"expected 'all', 'K of N' or a worker's place such as '1.3', not {value!r}")
 
 
-Workers = Annotated[Some, BeforeValidator(_some)]
+Workers = Annotated[
+    Some,
+    BeforeValidator(_some),
+    WithJsonSchema({"type": "string", "pattern": r"^(all|\d+\s+of\s+\d+|\d+\.\d+)$"}),
+]
 ALL = Some(text="all")
+
+
+def _pin(schema: dict[str, Any], kind: type[Fault]) -> None:
+    """In the published schema, each kind of fault is told by its target and name."""
+    target = {"pattern": "^provider/."} if kind.of == "provider" else {"const": kind.of}
+    schema["properties"] |= {"target": {"type": "string", **target}, "inject": {"const": kind.name}}
 
 
 class Fault(BaseModel):
     """One line of `faults:`. `at` and `for` are seconds since the load began; without `for` it lasts to the end."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=_pin)
 
     of: ClassVar[str]  # what it may be put on: provider | redis | worker
     name: ClassVar[str]

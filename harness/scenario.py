@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from annotated_types import GroupedMetadata
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     Tag,
+    TypeAdapter,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, Settings, SyncConfig
 from harness.faults import KINDS, Fault, Place, kinds_of
@@ -37,11 +42,18 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+_DURATION = TypeAdapter(Duration).json_schema()
+
+
 class Latency(Part):
     """A log-normal latency by its median and 99th percentile; a single duration is constant."""
 
     median: PositiveDuration
     p99: PositiveDuration
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [_DURATION, handler.resolve_ref_schema(handler(core))]}
 
     @model_validator(mode="before")
     @classmethod
@@ -144,6 +156,10 @@ class Expectation(Part):
     op: Literal["<=", ">=", "==", "!=", "<", ">"]
     value: float
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "pattern": "^" + re.sub(r"\?P<\w+>", "", _EXPECT.pattern) + "$"}
+
     @model_validator(mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
@@ -211,7 +227,26 @@ else:  # the union is made of data, which a type checker cannot read
         Discriminator(_fault_tag),
         BeforeValidator(_known_fault),
     ]
-_IN_UNITS = PlainSerializer(_in_units)
+
+
+def _schema_in_units(settings: type[Settings]) -> dict[str, Any]:
+    """The JSON Schema of a section of the file: the settings' own, with durations that have units."""
+    schema = settings.model_json_schema()
+    timed = {key: _DURATION for key in schema["properties"] if key.endswith("_s")}
+    properties = {key.removesuffix("_s"): timed.get(key, one) for key, one in schema["properties"].items()}
+    return {**schema, "properties": properties}
+
+
+class _Section(GroupedMetadata):
+    """How a section of the file becomes settings, and back."""
+
+    def __init__(self, settings: type[Settings]) -> None:
+        self._settings = settings
+
+    def __iter__(self) -> Iterator[object]:
+        yield BeforeValidator(lambda value: _with_units(value, self._settings))
+        yield PlainSerializer(_in_units)
+        yield WithJsonSchema(_schema_in_units(self._settings))
 
 
 class Scenario(Part):
@@ -222,13 +257,9 @@ class Scenario(Part):
     duration: PositiveDuration
     topology: Topology = Topology()
     providers: tuple[ProviderSpec, ...] = Field(min_length=1)
-    breaker: Annotated[BreakerConfig, BeforeValidator(lambda v: _with_units(v, BreakerConfig)), _IN_UNITS] = (
-        BreakerConfig()
-    )
-    request: Annotated[RequestConfig, BeforeValidator(lambda v: _with_units(v, RequestConfig)), _IN_UNITS] = (
-        RequestConfig()
-    )
-    sync: Annotated[SyncConfig, BeforeValidator(lambda v: _with_units(v, SyncConfig)), _IN_UNITS] = SyncConfig()
+    breaker: Annotated[BreakerConfig, _Section(BreakerConfig)] = BreakerConfig()
+    request: Annotated[RequestConfig, _Section(RequestConfig)] = RequestConfig()
+    sync: Annotated[SyncConfig, _Section(SyncConfig)] = SyncConfig()
     redis: RedisSpec = RedisSpec()
     load: tuple[Load, ...] = Field(min_length=1)
     faults: tuple[AnyFault, ...] = ()
@@ -278,18 +309,3 @@ def _value(text: str) -> float:
 
 def _without(mapping: dict[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in mapping.items() if k != key}
-
-
-__all__ = [
-    "ClosedLoad",
-    "Expectation",
-    "Latency",
-    "Load",
-    "OpenLoad",
-    "Place",
-    "ProviderSpec",
-    "RedisSpec",
-    "Scenario",
-    "Topology",
-    "format_duration",
-]

@@ -27,8 +27,8 @@ from harness.scenario import (
     RedisSpec,
     Scenario,
     Topology,
-    format_duration,
 )
+from harness.units import format_duration
 
 Loc = tuple[int | str, ...]
 MAX_BYTES = 1_000_000
@@ -134,7 +134,7 @@ class _Source:
         return None
 
     def _refuse_twins(self, node: yaml.Node | None, above: tuple[yaml.Node, ...] = ()) -> None:
-        """A key written twice: YAML would keep the last one and lose the first in silence. Nor may a node hold itself."""
+        """A key written twice, of which YAML would lose the first in silence, and an alias that holds itself."""
         if node is not None and node in above:
             raise ScenarioError([Problem(self.name, node.start_mark.line + 1, "an alias that contains itself")])
         if isinstance(node, yaml.MappingNode):

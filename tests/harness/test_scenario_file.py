@@ -3,6 +3,7 @@
 from pathlib import Path
 from random import Random
 
+import jsonschema
 import pytest
 import yaml
 
@@ -90,7 +91,7 @@ def test_a_good_file_says_what_it_says():
         (
             "failed_requests == 0",
             "faild_requests == 0",
-            22,
+            21,
             "no metric 'faild_requests' (did you mean 'failed_requests'?)",
         ),
         ("converges:", "convreges:", 24, "there is no invariant 'convreges' (did you mean 'converges'?)"),
@@ -169,5 +170,19 @@ def test_all_means_every_worker_and_a_place_means_that_one():
     assert Some(text="1.2", place=(1, 2)).pick(places, Random(0)) == ((1, 2),)
 
 
-def test_the_scenarios_of_the_library_are_in_its_folder():
-    assert (Path(__file__).parents[2] / "scenarios" / "primary-outage.yaml").exists()
+LIBRARY = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda p: p.stem)
+def test_the_published_schema_accepts_every_scenario_of_the_library(path):
+    schema = Scenario.model_json_schema(by_alias=True)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("duration: 60s", "duration: 60"), ("reset_timeout: 5s", "reset_timeout_s: 5")]
+)
+def test_the_published_schema_refuses_what_the_loader_refuses(old, new):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(GOOD.replace(old, new)), Scenario.model_json_schema(by_alias=True))
