@@ -16,33 +16,25 @@ from typing import Literal
 
 from flexiai.core.breaker import Adoption, Breaker, Change
 from flexiai.core.circuit import Proposal
-from flexiai.events import Event, NoticeIgnored, RecordApplied
+from flexiai.events import NoticeIgnored, RecordApplied
 from flexiai.sync.bus import Told, Verdict
+from flexiai.sync.site import Site
 from flexiai.transitions import transition_event
 
 
 class Facts:
     """The breakers of one worker, as the fleet's facts reach them. `stirred` is called after news and answers."""
 
-    def __init__(
-        self,
-        breakers: Mapping[str, Breaker],
-        worker: str,
-        now: Callable[[], float],
-        emit: Callable[[Event], None],
-        stirred: Callable[[str], None],
-    ) -> None:
+    def __init__(self, site: Site, breakers: Mapping[str, Breaker], stirred: Callable[[str], None]) -> None:
+        self._site = site
         self._breakers = breakers
-        self._worker = worker
-        self._now = now
-        self._emit = emit
         self._stirred = stirred
         self._waiting: dict[str, list[Told]] = {}
 
     def noticed(self, told: Told) -> None:
         """A notice came."""
         waiting = self._waiting.get(told.provider)
-        if waiting is not None and told.circuit.worker == self._worker:
+        if waiting is not None and told.circuit.worker == self._site.worker:
             waiting.append(told)
             return
         breaker = self._breakers[told.provider]
@@ -58,13 +50,13 @@ class Facts:
     def answered(self, provider: str, sent: Proposal, verdict: Verdict) -> None:
         """The store answered our proposal."""
         told = verdict.told
-        adoption = self._breakers[provider].settle(sent, verdict.accepted, told.circuit, self._now(), told.left_s)
+        adoption = self._breakers[provider].settle(sent, verdict.accepted, told.circuit, self._site.now(), told.left_s)
         self._tell(told, adoption, "reply", accepted=verdict.accepted)
 
     def changed(self, provider: str, change: Change | None) -> None:
         """A breaker was moved by the right to probe, or by its loss."""
         if change is not None:
-            self._emit(transition_event(change, provider=provider, worker=self._worker, t=self._now()))
+            self._site.emit(transition_event(change, provider=provider, worker=self._site.worker, t=self._site.now()))
 
     @contextmanager
     def answer_awaited(self, provider: str) -> Iterator[None]:
@@ -77,7 +69,7 @@ class Facts:
                 self.noticed(told)
 
     def _adopt(self, told: Told, via: Literal["notice", "read"]) -> None:
-        adoption = self._breakers[told.provider].adopt(told.circuit, self._now(), told.left_s)
+        adoption = self._breakers[told.provider].adopt(told.circuit, self._site.now(), told.left_s)
         if via == "notice" and not adoption.news:
             self._ignore(told)
         self._tell(told, adoption, via)
@@ -85,13 +77,17 @@ class Facts:
     def _ignore(self, told: Told) -> None:
         known = self._breakers[told.provider].circuit.epoch
         epoch = told.circuit.epoch
-        self._emit(NoticeIgnored(t=self._now(), worker=self._worker, provider=told.provider, epoch=epoch, known=known))
+        self._site.emit(
+            NoticeIgnored(
+                t=self._site.now(), worker=self._site.worker, provider=told.provider, epoch=epoch, known=known
+            )
+        )
 
     def _tell(
         self, told: Told, adoption: Adoption, via: Literal["notice", "read", "reply"], *, accepted: bool = False
     ) -> None:
         if adoption.news:
-            self._emit(self._applied(told, via, accepted))
+            self._site.emit(self._applied(told, via, accepted))
         self.changed(told.provider, adoption.transition)
         if adoption.news or via != "notice":
             self._stirred(told.provider)
@@ -99,8 +95,8 @@ class Facts:
     def _applied(self, told: Told, via: Literal["notice", "read", "reply"], accepted: bool) -> RecordApplied:
         circuit = told.circuit
         return RecordApplied(
-            t=self._now(),
-            worker=self._worker,
+            t=self._site.now(),
+            worker=self._site.worker,
             provider=told.provider,
             epoch=circuit.epoch,
             state=circuit.state,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from flexiai.events import Event, ListenerRestarted, SyncDown, SyncUp
+from flexiai.events import ListenerRestarted, SyncDown, SyncUp
 from flexiai.sync.port import SyncStatus
+from flexiai.sync.site import Site
 
 
 class Link:
-    """The state of the line. `now`: the worker's clock, in seconds."""
+    """The state of the line."""
 
-    def __init__(self, worker: str, now: Callable[[], float], emit: Callable[[Event], None]) -> None:
-        self._worker = worker
-        self._now = now
-        self._emit = emit
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self.connected = False
         self.subscribed = False
         self._ever_up = False
@@ -42,14 +39,14 @@ class Link:
         self._reconnects += self._ever_up
         self._ever_up = self.connected = self.subscribed = True
         self._deaf = False
-        self._emit(SyncUp(t=self._now(), worker=self._worker, reconnects=self._reconnects))
+        self._site.emit(SyncUp(t=self._site.now(), worker=self._site.worker, reconnects=self._reconnects))
 
     def down(self, error: Exception | str) -> None:
         """The subscription is lost, or could not be had."""
         self.failed(error)
         if self.subscribed:
             self.subscribed = False
-            self._emit(SyncDown(t=self._now(), worker=self._worker, error=str(error)))
+            self._site.emit(SyncDown(t=self._site.now(), worker=self._site.worker, error=str(error)))
 
     def listener_died(self, why: str) -> None:
         """Nothing listens any more."""
@@ -59,7 +56,7 @@ class Link:
     def listener_revived(self, why: str) -> None:
         """The listener was started again; it is deaf until it has subscribed."""
         self._restarts += 1
-        self._emit(ListenerRestarted(t=self._now(), worker=self._worker, error=why))
+        self._site.emit(ListenerRestarted(t=self._site.now(), worker=self._site.worker, error=why))
 
     def status(self, *, listening: bool) -> SyncStatus:
         """For whoever asks. `listening`: whether the listener lives."""
@@ -67,7 +64,7 @@ class Link:
             enabled=True,
             connected=self.connected,
             subscribed=self.subscribed,
-            staleness_s=None if self._viewed_at is None else max(0.0, self._now() - self._viewed_at),
+            staleness_s=None if self._viewed_at is None else max(0.0, self._site.now() - self._viewed_at),
             reconnects=self._reconnects,
             listener_restarts=self._restarts,
             deaf=self._deaf or not listening,

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from random import Random
 
 from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import Circuit
 from flexiai.errors import SyncError
-from flexiai.events import Event, RecordRestored
-from flexiai.sync.backoff import Backoff
+from flexiai.events import RecordRestored
 from flexiai.sync.bus import Bus, Subscription, Told
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
-from flexiai.types import SyncConfig
+from flexiai.sync.site import Site
 
 
 class Listener:
@@ -31,29 +29,21 @@ class Listener:
 
     def __init__(
         self,
-        *,
+        site: Site,
         bus: Bus,
         breakers: Mapping[str, Breaker],
         facts: Facts,
         link: Link,
-        config: SyncConfig,
-        rng: Random,
-        worker: str,
-        now: Callable[[], float],
-        emit: Callable[[Event], None],
+        *,
         joined: Callable[[], None],
     ) -> None:
+        self._site = site
         self._bus = bus
         self._breakers = breakers
         self._facts = facts
         self._link = link
-        self._config = config
-        self._rng = rng
-        self._worker = worker
-        self._now = now
-        self._emit = emit
         self._joined = joined
-        self._backoff = Backoff(config.reconnect_min_s, config.reconnect_max_s, rng)
+        self._backoff = site.backoff()
 
     async def run(self) -> None:
         """Listen for ever, one session after the other."""
@@ -67,7 +57,7 @@ class Listener:
     async def read_all(self) -> None:
         """One read of all records, applied; what the store has lost is written back."""
         known = {provider: breaker.circuit for provider, breaker in self._breakers.items()}
-        asked_at = self._now()
+        asked_at = self._site.now()
         records = await self._bus.read()
         for provider, circuit in known.items():
             told = records.get(provider, Told(provider, Circuit(), 0.0))
@@ -86,33 +76,35 @@ class Listener:
             self._joined()
             try:
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(self._listen(subscription), name=f"{self._worker}-listen")
-                    both.create_task(self._reconcile(), name=f"{self._worker}-reconcile")
+                    both.create_task(self._listen(subscription), name=f"{self._site.worker}-listen")
+                    both.create_task(self._reconcile(), name=f"{self._site.worker}-reconcile")
             except BaseExceptionGroup as group:
                 raise _gravest(group) from None
 
     async def _listen(self, subscription: Subscription) -> None:
         while True:
-            ping_at = self._now() + self._config.health_interval_s
-            while (left_s := ping_at - self._now()) > 0:
+            ping_at = self._site.now() + self._site.config.health_interval_s
+            while (left_s := ping_at - self._site.now()) > 0:
                 told = await subscription.next(left_s)
                 if told is not None:
                     self._facts.noticed(told)
-            asked_at = self._now()
-            for told in await subscription.ping(self._config.pong_timeout_s):
+            asked_at = self._site.now()
+            for told in await subscription.ping(self._site.config.pong_timeout_s):
                 self._facts.noticed(told)
             self._link.viewed(asked_at)
 
     async def _reconcile(self) -> None:
         while True:
-            await asyncio.sleep(self._rng.uniform(0.75, 1.0) * self._config.reconcile_interval_s)
+            await asyncio.sleep(self._site.rng.uniform(0.75, 1.0) * self._site.config.reconcile_interval_s)
             await self.read_all()
 
     async def _restore(self, provider: str, circuit: Circuit) -> None:
         verdict = await self._bus.restore(provider, circuit)
         if verdict.accepted:
             epoch = verdict.told.circuit.epoch
-            self._emit(RecordRestored(t=self._now(), worker=self._worker, provider=provider, epoch=epoch))
+            self._site.emit(
+                RecordRestored(t=self._site.now(), worker=self._site.worker, provider=provider, epoch=epoch)
+            )
         self._facts.read(verdict.told)
 
 

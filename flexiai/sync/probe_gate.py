@@ -17,17 +17,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import Literal
 
 from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import State
 from flexiai.errors import SyncError
-from flexiai.events import Event, ProbeLease
+from flexiai.events import ProbeLease
 from flexiai.sync.bus import Bus
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
-from flexiai.types import SyncConfig
+from flexiai.sync.site import Site
 
 ALONE_SHARE = 0.2  # of the open time: the most that a worker without the store waits beyond it
 ALONE_MAX_S = 5.0
@@ -40,28 +39,21 @@ class ProbeGate:
 
     def __init__(
         self,
-        *,
+        site: Site,
         breaker: Breaker,
         bus: Bus,
         facts: Facts,
         link: Link,
-        config: SyncConfig,
-        rng: Random,
-        worker: str,
-        now: Callable[[], float],
-        emit: Callable[[Event], None],
+        *,
         read_all: Callable[[], Awaitable[None]],
     ) -> None:
+        self._site = site
         self._breaker = breaker
         self._bus = bus
         self._facts = facts
         self._link = link
-        self._config = config
-        self._rng = rng
-        self._worker = worker
-        self._token = f"{worker}:{rng.getrandbits(64):016x}"
-        self._now = now
-        self._emit = emit
+        self._config = site.config
+        self._token = f"{site.worker}:{site.rng.getrandbits(64):016x}"
         self._read_all = read_all
         self._wanted = asyncio.Event()
         self._stirred = asyncio.Event()
@@ -107,25 +99,25 @@ class ProbeGate:
         if self._alone_life != self._breaker.generation:
             self._alone_life = self._breaker.generation
             open_for_s = (self._breaker.proposal or self._breaker.circuit).open_for_ms / 1000
-            self._alone_wait_s = self._rng.uniform(0.0, min(ALONE_MAX_S, ALONE_SHARE * open_for_s))
-        if self._now() < self._breaker.open_until + self._alone_wait_s:
+            self._alone_wait_s = self._site.rng.uniform(0.0, min(ALONE_MAX_S, ALONE_SHARE * open_for_s))
+        if self._site.now() < self._breaker.open_until + self._alone_wait_s:
             return False
         self._say("alone")
         return True
 
     def _probe_due(self) -> bool:
         if self._breaker.state is State.OPEN:
-            return self._now() >= self._breaker.open_until
+            return self._site.now() >= self._breaker.open_until
         return self._breaker.state is State.HALF_OPEN
 
     async def _won(self) -> bool:
-        asked_at = self._now()
+        asked_at = self._site.now()
         won = await self._bus.acquire(self._breaker.provider, self._token, self._config.lease_s)
         self._link.answered()
         if not won:
             self._say("denied")
-            self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._now()))
-            await asyncio.sleep(self._rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
+            self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
+            await asyncio.sleep(self._site.rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
             return False
         self._held_until = asked_at + self._config.lease_s
         self._say("won")
@@ -133,42 +125,42 @@ class ProbeGate:
 
     async def _hold(self) -> None:
         await self._read_all()
-        self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._now()))
+        self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._site.now()))
         if await self._kept_while_half_open():
             await self._result_told()
             await self._give_back()
 
     async def _kept_while_half_open(self) -> bool:
         """Until the probe has a result (True), or the lease is gone (False)."""
-        used_at = self._now()
+        used_at = self._site.now()
         tick_s = min(self._config.lease_s / RENEWALS_PER_LEASE, self._config.probe_idle_s)
         while self._breaker.state is State.HALF_OPEN:
             await self._stir_or(tick_s)
             if self._breaker.state is not State.HALF_OPEN:
                 break
             if self._breaker.probes_in_flight:
-                used_at = self._now()
-            idle = self._now() - used_at >= self._config.probe_idle_s
+                used_at = self._site.now()
+            idle = self._site.now() - used_at >= self._config.probe_idle_s
             if not await self._kept(idle):
                 self._lost("released" if idle else "lost")
                 return False
         return True
 
     async def _kept(self, idle: bool) -> bool:
-        asked_at = self._now()
+        asked_at = self._site.now()
         keep = self._bus.retain if idle else self._bus.renew
         try:
             kept = await keep(self._breaker.provider, self._token, self._config.lease_s)
         except SyncError as error:
             self._link.failed(error)
-            return self._held_until is not None and self._now() < self._held_until
+            return self._held_until is not None and self._site.now() < self._held_until
         self._link.answered()
         self._held_until = asked_at + self._config.lease_s if kept else None
         return kept
 
     async def _result_told(self) -> None:
         while self._breaker.proposal is not None and self._held_until is not None:
-            left_s = self._held_until - self._now()
+            left_s = self._held_until - self._site.now()
             if left_s <= 0:
                 return
             await self._stir_or(left_s)
@@ -185,7 +177,7 @@ class ProbeGate:
     def _lost(self, how: Literal["released", "lost"]) -> None:
         self._held_until = None
         self._say(how)
-        self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._now()))
+        self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
 
     async def _stir_or(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -194,4 +186,6 @@ class ProbeGate:
         self._stirred.clear()
 
     def _say(self, action: Literal["won", "denied", "released", "lost", "alone"]) -> None:
-        self._emit(ProbeLease(t=self._now(), worker=self._worker, provider=self._breaker.provider, action=action))
+        self._site.emit(
+            ProbeLease(t=self._site.now(), worker=self._site.worker, provider=self._breaker.provider, action=action)
+        )

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import Proposal
 from flexiai.errors import SyncError
-from flexiai.events import Event, ProposalFailed, ProposalSent
-from flexiai.sync.backoff import Backoff
+from flexiai.events import ProposalFailed, ProposalSent
 from flexiai.sync.bus import Bus
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
+from flexiai.sync.site import Site
 
 
 class Proposer:
     """One provider's way to the store. What waits is the breaker's own `proposal`: one at most."""
 
-    def __init__(
-        self,
-        *,
-        breaker: Breaker,
-        bus: Bus,
-        facts: Facts,
-        link: Link,
-        backoff: Backoff,
-        worker: str,
-        now: Callable[[], float],
-        emit: Callable[[Event], None],
-    ) -> None:
+    def __init__(self, site: Site, breaker: Breaker, bus: Bus, facts: Facts, link: Link) -> None:
+        self._site = site
         self._breaker = breaker
         self._bus = bus
         self._facts = facts
         self._link = link
-        self._backoff = backoff
-        self._worker = worker
-        self._now = now
-        self._emit = emit
+        self._backoff = site.backoff()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -57,17 +43,23 @@ class Proposer:
 
     async def _send(self, proposal: Proposal) -> bool:
         provider = self._breaker.provider
-        self._emit(
+        self._site.emit(
             ProposalSent(
-                t=self._now(), worker=self._worker, provider=provider, state=proposal.state, base=proposal.base
+                t=self._site.now(),
+                worker=self._site.worker,
+                provider=provider,
+                state=proposal.state,
+                base=proposal.base,
             )
         )
         with self._facts.answer_awaited(provider):
             try:
-                verdict = await self._bus.propose(provider, proposal, max(0.0, self._now() - proposal.seen_at))
+                verdict = await self._bus.propose(provider, proposal, max(0.0, self._site.now() - proposal.seen_at))
             except SyncError as error:
                 self._link.failed(error)
-                self._emit(ProposalFailed(t=self._now(), worker=self._worker, provider=provider, error=str(error)))
+                self._site.emit(
+                    ProposalFailed(t=self._site.now(), worker=self._site.worker, provider=provider, error=str(error))
+                )
                 return False
             self._link.answered()
             self._backoff.reset()

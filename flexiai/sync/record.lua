@@ -6,8 +6,8 @@ local function store_time_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
-local function number_or_zero(value)
-  return type(value) == 'number' and value or 0
+local function count_or_zero(value)
+  return type(value) == 'number' and value >= 0 and value < 2 ^ 53 and math.floor(value) or 0
 end
 
 -- The stored record; the one before all others where there is none, or none that we understand.
@@ -17,14 +17,14 @@ local function stored_record(key, provider)
     record = {}
   end
   return {
-    epoch = number_or_zero(record.epoch),
+    epoch = count_or_zero(record.epoch),
     state = record.state == 'OPEN' and 'OPEN' or 'CLOSED',
     reason = type(record.reason) == 'string' and record.reason or 'start',
     worker = type(record.worker) == 'string' and record.worker or '',
-    since_ms = number_or_zero(record.since_ms),
-    open_for_ms = number_or_zero(record.open_for_ms),
-    failure_count = number_or_zero(record.failure_count),
-    rounds = number_or_zero(record.rounds),
+    since_ms = count_or_zero(record.since_ms),
+    open_for_ms = count_or_zero(record.open_for_ms),
+    failure_count = count_or_zero(record.failure_count),
+    rounds = count_or_zero(record.rounds),
   }
 end
 

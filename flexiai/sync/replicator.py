@@ -20,7 +20,6 @@ from random import Random
 from flexiai.core.breaker import Breaker
 from flexiai.errors import SyncError
 from flexiai.events import Event
-from flexiai.sync.backoff import Backoff
 from flexiai.sync.bus import Bus
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
@@ -28,6 +27,7 @@ from flexiai.sync.listener import Listener
 from flexiai.sync.port import SyncStatus
 from flexiai.sync.probe_gate import ProbeGate
 from flexiai.sync.proposer import Proposer
+from flexiai.sync.site import Site
 from flexiai.sync.watch import Watched, Work
 from flexiai.types import SyncConfig
 
@@ -48,23 +48,24 @@ class Replicator:
         rng: Random,
     ) -> None:
         """Nothing runs before `start`. `breakers` by provider; `worker` must be unique in the fleet."""
+        self._site = Site(worker, self._now, emit, config, rng)
         self._bus = bus
-        self._breakers = breakers
-        self._config = config
-        self._emit = emit
-        self._worker = worker
-        self._rng = rng
         self._loop: asyncio.AbstractEventLoop | None = None
         self._joined = asyncio.Event()
-        self._link = Link(worker, self._now, emit)
-        self._facts = Facts(breakers, worker, self._now, emit, self._stirred)
-        self._listener = self._make_listener()
-        self._proposers = {provider: self._make_proposer(breaker) for provider, breaker in breakers.items()}
-        self._gates = {provider: self._make_gate(breaker) for provider, breaker in breakers.items()}
+        self._link = Link(self._site)
+        facts = Facts(self._site, breakers, stirred=self.announce)
+        listener = Listener(self._site, bus, breakers, facts, self._link, joined=self._on_joined)
+        self._proposers = {
+            provider: Proposer(self._site, breaker, bus, facts, self._link) for provider, breaker in breakers.items()
+        }
+        self._gates = {
+            provider: ProbeGate(self._site, breaker, bus, facts, self._link, read_all=listener.read_all)
+            for provider, breaker in breakers.items()
+        }
         self._ear = Watched(
             f"{worker}-listener",
-            self._listener.run,
-            self._backoff(),
+            listener.run,
+            self._site.backoff(),
             died=self._link.listener_died,
             revived=self._link.listener_revived,
         )
@@ -79,7 +80,7 @@ class Replicator:
         for watched in (self._ear, *self._hands):
             watched.start()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.join_timeout_s):
+            async with asyncio.timeout(self._site.config.join_timeout_s):
                 await self._joined.wait()
         return self._joined.is_set()
 
@@ -110,56 +111,10 @@ class Replicator:
         for gate in self._gates.values():
             gate.rejoined()
 
-    def _stirred(self, provider: str) -> None:
-        self.announce(provider)
-
     def _now(self) -> float:
         return (self._loop or asyncio.get_running_loop()).time()
 
-    def _backoff(self) -> Backoff:
-        return Backoff(self._config.reconnect_min_s, self._config.reconnect_max_s, self._rng)
-
     def _hand(self, name: str, work: Work) -> Watched:
         return Watched(
-            name, work, self._backoff(), died=lambda why: _log.error("%s died and begins anew: %s", name, why)
-        )
-
-    def _make_listener(self) -> Listener:
-        return Listener(
-            bus=self._bus,
-            breakers=self._breakers,
-            facts=self._facts,
-            link=self._link,
-            config=self._config,
-            rng=self._rng,
-            worker=self._worker,
-            now=self._now,
-            emit=self._emit,
-            joined=self._on_joined,
-        )
-
-    def _make_proposer(self, breaker: Breaker) -> Proposer:
-        return Proposer(
-            breaker=breaker,
-            bus=self._bus,
-            facts=self._facts,
-            link=self._link,
-            backoff=self._backoff(),
-            worker=self._worker,
-            now=self._now,
-            emit=self._emit,
-        )
-
-    def _make_gate(self, breaker: Breaker) -> ProbeGate:
-        return ProbeGate(
-            breaker=breaker,
-            bus=self._bus,
-            facts=self._facts,
-            link=self._link,
-            config=self._config,
-            rng=self._rng,
-            worker=self._worker,
-            now=self._now,
-            emit=self._emit,
-            read_all=self._listener.read_all,
+            name, work, self._site.backoff(), died=lambda why: _log.error("%s died and begins anew: %s", name, why)
         )

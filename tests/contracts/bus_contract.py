@@ -1,0 +1,276 @@
+"""The exam that every Bus sits: memory, Redis, and the simulated Redis.
+
+`CONTRACT` is a sequence of coroutine functions. Each takes `make`, which gives another client of the same, at first
+empty, fleet's store; whoever runs the exam closes the clients. Leases expire in the running loop's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from flexiai.core.circuit import Cause, Circuit, Proposal, State, reseed
+from flexiai.errors import SyncError
+from flexiai.sync.bus import Bus, Subscription, Told
+
+Make = Callable[[], Bus]
+Rule = Callable[[Make], Awaitable[None]]
+
+SOON_S = 5.0  # bound of waits for what must happen
+OPENED = Proposal(
+    base=0,
+    state=State.OPEN,
+    reason=Cause.CONSECUTIVE_FAILURES,
+    worker='a"\\/é:1',  # to be quoted, and not ASCII
+    seen_at=0.0,
+    open_for_ms=30_000,
+    failure_count=5,
+    rounds=2,
+)
+CLOSED = replace(OPENED, state=State.CLOSED, reason=Cause.PROBE_SUCCEEDED, open_for_ms=0, failure_count=0, rounds=0)
+
+
+async def nothing_is_known_at_first(make: Make) -> None:
+    assert await make().read() == {}
+
+
+async def an_accepted_proposal_is_what_all_read(make: Make) -> None:
+    verdict = await make().propose("p", OPENED, 0.0)
+    circuit = verdict.told.circuit
+    assert verdict.accepted
+    assert (circuit.epoch, circuit.state, circuit.reason) == (1, State.OPEN, Cause.CONSECUTIVE_FAILURES)
+    assert (circuit.worker, circuit.open_for_ms, circuit.failure_count, circuit.rounds) == (OPENED.worker, 30_000, 5, 2)
+    read = await make().read()
+    assert list(read) == ["p"]
+    assert read["p"].circuit == circuit
+
+
+async def what_is_left_counts_from_the_evidence(make: Make) -> None:
+    bus = make()
+    fresh = await bus.propose("fresh", OPENED, 0.0)
+    aged = await bus.propose("aged", OPENED, 10.0)
+    overdue = await bus.propose("overdue", OPENED, 40.0)
+    closed = await bus.propose("closed", CLOSED, 0.0)
+    assert fresh.told.left_s == 30.0
+    assert aged.told.left_s == 20.0
+    assert overdue.told.left_s == 0.0
+    assert closed.told.left_s == 0.0
+    assert 20.0 - SOON_S < (await bus.read())["aged"].left_s <= 20.0
+
+
+async def a_late_proposal_of_the_same_state_learns_what_stands(make: Make) -> None:
+    first, second = make(), make()
+    stands = await first.propose("p", OPENED, 0.0)
+    verdict = await second.propose("p", replace(OPENED, worker="b", open_for_ms=60_000), 0.0)
+    assert not verdict.accepted
+    assert verdict.told.circuit == stands.told.circuit
+
+
+async def a_late_proposal_wins_only_by_newer_evidence(make: Make) -> None:
+    bus = make()
+    await bus.propose("p", OPENED, 100.0)
+    assert not (await bus.propose("p", CLOSED, 200.0)).accepted
+    assert (await bus.propose("p", CLOSED, 50.0)).told.circuit.epoch == 2
+    assert not (await bus.propose("p", OPENED, 80.0)).accepted
+    assert (await bus.propose("p", OPENED, 20.0)).told.circuit.epoch == 3
+
+
+async def an_operators_word_is_always_accepted(make: Make) -> None:
+    bus = make()
+    await bus.propose("p", OPENED, 0.0)
+    verdict = await bus.propose("p", replace(CLOSED, reason=Cause.RESET, forced=True), 1000.0)
+    assert verdict.accepted
+    assert (verdict.told.circuit.epoch, verdict.told.circuit.reason) == (2, Cause.RESET)
+
+
+async def two_at_once_are_one_transition(make: Make) -> None:
+    buses = [make() for _ in range(4)]
+    verdicts = await asyncio.gather(
+        *(b.propose("p", replace(OPENED, worker=f"w{i}"), 0.0) for i, b in enumerate(buses))
+    )
+    assert sum(v.accepted for v in verdicts) == 1
+    assert len({v.told.circuit for v in verdicts}) == 1
+
+
+async def a_proposal_from_beyond_what_the_store_knows_goes_on_from_there(make: Make) -> None:
+    assert (await make().propose("p", replace(OPENED, base=41), 0.0)).told.circuit.epoch == 42
+
+
+async def subscribers_hear_each_transition_and_nothing_else(make: Make) -> None:
+    bus, other = make(), make()
+    async with bus.subscribe(("p", "q")) as subscription:
+        accepted = [
+            await other.propose("p", OPENED, 1.0),
+            await other.propose("q", OPENED, 0.0),
+            await other.propose("p", replace(CLOSED, base=1), 0.0),
+        ]
+        await other.propose("unheard-of", OPENED, 0.0)
+        await other.propose("p", replace(CLOSED, base=1), 1.0)  # not accepted: no transition
+        heard = [await _next(subscription) for _ in range(3)]
+        assert heard == [v.told for v in accepted]
+        assert await subscription.next(0.05) is None
+
+
+async def a_ping_gives_the_notices_that_came_meanwhile(make: Make) -> None:
+    bus, other = make(), make()
+    async with bus.subscribe(("p",)) as subscription:
+        assert await subscription.ping(SOON_S) == []
+        verdict = await other.propose("p", OPENED, 0.0)
+        assert await subscription.ping(SOON_S) == [verdict.told]
+        assert await subscription.ping(SOON_S) == []
+
+
+async def what_was_told_before_subscribing_is_not_told_again(make: Make) -> None:
+    bus = make()
+    await bus.propose("p", OPENED, 0.0)
+    async with bus.subscribe(("p",)) as subscription:
+        assert await subscription.ping(SOON_S) == []
+
+
+async def a_lost_record_is_written_back_as_it_was_and_told(make: Make) -> None:
+    known = Circuit(7, State.OPEN, Cause.FAILURE_RATE, "w", 1_700_000_000_000, 5_000, 3, 1)
+    bus = make()
+    async with bus.subscribe(("p",)) as subscription:
+        verdict = await bus.restore("p", known)
+        assert verdict.accepted
+        assert (await _next(subscription)).circuit == verdict.told.circuit == known
+    again = await make().restore("p", known)
+    assert not again.accepted
+    assert again.told.circuit == known
+
+
+async def an_older_record_is_not_written_back(make: Make) -> None:
+    bus = make()
+    stands = await bus.propose("p", replace(OPENED, base=8), 0.0)
+    verdict = await bus.restore("p", Circuit(8, State.CLOSED))
+    assert not verdict.accepted
+    assert verdict.told.circuit == stands.told.circuit
+
+
+async def one_epoch_with_two_contents_becomes_a_new_epoch(make: Make) -> None:
+    bus = make()
+    stored = Circuit(5, State.CLOSED, Cause.PROBE_SUCCEEDED, "a", 1_700_000_000_000)
+    await bus.restore("p", stored)
+    known = Circuit(5, State.OPEN, Cause.FAILURE_RATE, "b", 1_600_000_000_000, 5_000)
+    verdict = await bus.restore("p", known)
+    assert verdict.accepted
+    assert verdict.told.circuit == reseed(stored, known) == replace(known, epoch=6)
+    milder = await bus.restore("p", replace(stored, epoch=6))
+    assert milder.told.circuit == replace(known, epoch=7)
+
+
+async def a_lease_has_one_holder(make: Make) -> None:
+    buses = [make() for _ in range(4)]
+    won = await asyncio.gather(*(b.acquire("p", f"t{i}", 60.0) for i, b in enumerate(buses)))
+    assert sum(won) == 1
+    assert await buses[0].acquire("q", "t0", 60.0)
+
+
+async def only_the_holder_renews_and_releases(make: Make) -> None:
+    bus = make()
+    assert not await bus.renew("p", "mine", 60.0)
+    assert await bus.acquire("p", "mine", 60.0)
+    assert await bus.acquire("p", "mine", 60.0)  # its answer was lost: it is ours all the same
+    assert await bus.renew("p", "mine", 60.0)
+    assert not await bus.renew("p", "yours", 60.0)
+    await bus.release("p", "yours")
+    assert not await bus.acquire("p", "yours", 60.0)
+    await bus.release("p", "mine")
+    assert await bus.acquire("p", "yours", 60.0)
+
+
+async def a_dead_holders_lease_expires(make: Make) -> None:
+    bus = make()
+    assert await bus.acquire("p", "dead", 0.2)
+    async with asyncio.timeout(SOON_S):
+        while not await bus.acquire("p", "next", 60.0):
+            await asyncio.sleep(0.02)
+    assert not await bus.renew("p", "dead", 60.0)
+
+
+async def a_renewed_lease_lives_longer(make: Make) -> None:
+    bus = make()
+    assert await bus.acquire("p", "mine", 0.2)
+    assert await bus.renew("p", "mine", 60.0)
+    await bus.acquire("gone", "x", 0.25)
+    async with asyncio.timeout(SOON_S):
+        while not await bus.acquire("gone", "y", 60.0):  # by then the unrenewed lease would be gone, too
+            await asyncio.sleep(0.02)
+    assert not await bus.acquire("p", "yours", 60.0)
+
+
+async def an_unused_lease_is_kept_until_another_wants_it(make: Make) -> None:
+    bus = make()
+    assert not await bus.retain("p", "mine", 60.0)
+    assert await bus.acquire("p", "mine", 60.0)
+    assert await bus.retain("p", "mine", 60.0)
+    assert not await bus.retain("p", "yours", 60.0)
+    assert not await bus.acquire("p", "yours", 60.0)
+    assert await bus.renew("p", "mine", 60.0)  # used: kept whoever wants it
+    assert not await bus.retain("p", "mine", 60.0)
+    assert await bus.acquire("p", "yours", 60.0)
+    assert await bus.retain("p", "yours", 60.0)
+
+
+async def a_closed_bus_says_so_or_starts_anew(make: Make) -> None:
+    bus = make()
+    await bus.read()
+    await bus.aclose()
+    await bus.aclose()
+    with contextlib.suppress(SyncError):
+        assert await bus.read() == {}
+
+
+async def _next(subscription: Subscription) -> Told:
+    told = await subscription.next(SOON_S)
+    assert told is not None, "no notice came"
+    return told
+
+
+async def _outcome(rule: Rule, make: Make) -> None:
+    made: list[Bus] = []
+
+    def remembered() -> Bus:
+        made.append(make())
+        return made[-1]
+
+    try:
+        await rule(remembered)
+    finally:
+        for bus in made:
+            await bus.aclose()
+
+
+def sit(rule: Rule, make: Make) -> Awaitable[None]:
+    """Run one rule, and close its clients after it."""
+    return _outcome(rule, make)
+
+
+CONTRACT: tuple[Rule, ...] = (
+    nothing_is_known_at_first,
+    an_accepted_proposal_is_what_all_read,
+    what_is_left_counts_from_the_evidence,
+    a_late_proposal_of_the_same_state_learns_what_stands,
+    a_late_proposal_wins_only_by_newer_evidence,
+    an_operators_word_is_always_accepted,
+    two_at_once_are_one_transition,
+    a_proposal_from_beyond_what_the_store_knows_goes_on_from_there,
+    subscribers_hear_each_transition_and_nothing_else,
+    a_ping_gives_the_notices_that_came_meanwhile,
+    what_was_told_before_subscribing_is_not_told_again,
+    a_lost_record_is_written_back_as_it_was_and_told,
+    an_older_record_is_not_written_back,
+    one_epoch_with_two_contents_becomes_a_new_epoch,
+    a_lease_has_one_holder,
+    only_the_holder_renews_and_releases,
+    a_dead_holders_lease_expires,
+    a_renewed_lease_lives_longer,
+    an_unused_lease_is_kept_until_another_wants_it,
+    a_closed_bus_says_so_or_starts_anew,
+)
+
+each_rule = pytest.mark.parametrize("rule", CONTRACT, ids=lambda rule: rule.__name__)
