@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 
 from harness.history import History
 from harness.scenario import Scenario
+from reports.view import RunView, mode_of
 
 if TYPE_CHECKING:
     from harness.verdict import Judgement
-    from reports.view import RunView
 
 
 def build(  # noqa: PLR0917 - all that a run leaves behind, once
     scenario: Scenario, seed: int, history: History, judgement: Judgement, environment: Mapping[str, str], out: Path
 ) -> Path:
     """Write the report of a run into the directory `out`; the path of `report.html`."""
-    from reports.view import RunView, mode_of  # noqa: PLC0415 - see above
-
     return write_report(RunView(scenario, mode_of(history), seed, history, judgement, environment), out)
 
 
@@ -33,4 +31,11 @@ def write_report(run: RunView, out: Path) -> Path:
     return write(run, out)
 
 
-__all__ = ["build", "write_report"]
+def side_by_side(a: RunView, b: RunView, out: Path) -> Path:
+    """Write a page that shows two runs beside each other to the file `out`; its path."""
+    from reports.compare import side_by_side as compared  # noqa: PLC0415 - see above
+
+    return compared(a, b, out)
+
+
+__all__ = ["RunView", "build", "side_by_side", "write_report"]

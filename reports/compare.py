@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.figures import encode
-from reports.figures.timeline import story_of, timelines
+from reports.figures.timeline import Story, story_of, timelines
 from reports.page import Drawing, Sign, environment, sign
 from reports.palette import Verdict
 from reports.tables import InvariantRow, invariant_rows
 from reports.tiles import KEY_FIGURES, title, unit
 from reports.view import RunView, world
-from reports.wording import measured, ratio, share
+from reports.wording import measured, ratio, sentence, share
 
 _TIMELINES = "Faults, breaker states, requests per second and latency of both runs on one axis of time."
 
@@ -55,7 +55,7 @@ class InvariantPair:
 def side_by_side(a: RunView, b: RunView, out: Path) -> Path:
     """Write the page that compares two runs to the file `out`; its path."""
     names = _names(a, b)
-    stories = [story_of(view.scenario, view.history, name) for view, name in zip((a, b), names, strict=True)]
+    stories = [story_of(view, name) for view, name in zip((a, b), names, strict=True)]
     figure = timelines(stories)
     drawing = Drawing("timelines", _TIMELINES, encode.svg(figure), encode.png(figure))
     page = (
@@ -64,7 +64,7 @@ def side_by_side(a: RunView, b: RunView, out: Path) -> Path:
         .render(
             scenario=a.scenario,
             other=b.scenario if b.scenario.name != a.scenario.name else None,
-            columns=tuple(_column(view, name) for view, name in zip((a, b), names, strict=True)),
+            columns=tuple(_column(story) for story in stories),
             figures=tuple(figure_rows(a, b)),
             timelines=drawing.markup,
             invariants=tuple(_invariants(a, b)),
@@ -112,8 +112,10 @@ def _invariants(a: RunView, b: RunView) -> Iterator[InvariantPair]:
             yield InvariantPair(row.id, row.sentence, row, others[row.id])
 
 
-def _column(view: RunView, name: str) -> Column:
-    return Column(name, sign(view.judgement.verdict), view.judgement.reason, view.seed)
+def _column(story: Story) -> Column:
+    judged = story.run.judgement
+    reason = sentence(story.fleet.named(judged.reason))
+    return Column(story.name, sign(judged.verdict), reason, story.run.seed)
 
 
 def _names(a: RunView, b: RunView) -> tuple[str, str]:

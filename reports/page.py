@@ -26,9 +26,9 @@ from reports.tables import (
     violation_count,
     violation_texts,
 )
-from reports.tiles import tiles_of, unit
+from reports.tiles import meaning, tiles_of, unit
 from reports.view import RunView, world
-from reports.wording import count, duration, measured, plural
+from reports.wording import count, duration, measured, plural, sentence
 
 _LARGEST_SVG = 900_000  # characters; a larger drawing is put in as pixels, so that the page stays below 2 MB
 
@@ -84,6 +84,7 @@ def render(view: RunView, fleet: Fleet, timeline: Drawing, news: Drawing) -> str
         .render(
             view=view,
             verdict=sign(view.judgement.verdict),
+            reason=sentence(fleet.named(view.judgement.reason)),
             chips=tuple(chips_of(view)),
             tiles=tiles_of(view),
             drawings=Drawings(timeline.markup, news.markup),
@@ -92,8 +93,10 @@ def render(view: RunView, fleet: Fleet, timeline: Drawing, news: Drawing) -> str
             news=news_rows(view.news, fleet),
             invariants=invariants,
             invariant_summary=_summary(invariants),
-            faults=fault_rows(view),
-            metrics=tuple((name, measured(value, unit(name))) for name, value in view.judgement.metrics.items()),
+            faults=fault_rows(view, fleet),
+            metrics=tuple(
+                (name, measured(value, unit(name)), meaning(name)) for name, value in view.judgement.metrics.items()
+            ),
             environment=tuple(view.environment.items()),
         )
     )

@@ -8,10 +8,11 @@ from typing import Literal
 
 from harness.checkers import CHECKERS
 from harness.checkers.finding import Finding, Violation
+from harness.metrics import SyncSample
 from reports.palette import STATE_WORDS, VERDICT_SYMBOLS, Verdict
 from reports.series.bands import describe
 from reports.series.fleet import Fleet
-from reports.series.news import VIA_WORDS, News
+from reports.series.news import VIA_WORDS, worst
 from reports.telling import Told, moment, tell
 from reports.view import RunView
 from reports.wording import duration
@@ -23,7 +24,7 @@ MOST_PROOF = 12
 
 @dataclass(frozen=True, slots=True)
 class InvariantRow:
-    """One invariant. `grey`: it had no occasion to be broken, or was switched off."""
+    """One invariant. `grey`: it had no occasion that the run owed it, or was switched off."""
 
     id: str
     sentence: str
@@ -90,7 +91,7 @@ def violation_count(findings: Sequence[Finding]) -> int:
     return sum(finding.found for finding in findings)
 
 
-def fault_rows(view: RunView) -> tuple[FaultRow, ...]:
+def fault_rows(view: RunView, fleet: Fleet) -> tuple[FaultRow, ...]:
     """The faults in the scenario's order."""
     pairs = zip(view.scenario.faults, view.judgement.faults, strict=True)
     return tuple(
@@ -101,44 +102,43 @@ def fault_rows(view: RunView) -> tuple[FaultRow, ...]:
             verdict=found.verdict,
             symbol=VERDICT_SYMBOLS[found.verdict],
             word="took effect" if found.verdict == "pass" else "no effect seen",
-            evidence=found.evidence or "nothing in the history shows that this fault changed anything",
+            evidence=fleet.named(found.evidence or "nothing in the history shows that this fault changed anything"),
         )
         for fault, found in pairs
     )
 
 
-def news_rows(news: Sequence[News], fleet: Fleet) -> tuple[NewsRow, ...]:
+def news_rows(news: Sequence[SyncSample], fleet: Fleet) -> tuple[NewsRow, ...]:
     """The latest hearings, the worst first."""
-    worst = sorted(news, key=lambda n: (-n.late_s, n.began, n.worker))[:WORST_NEWS]
     return tuple(
         NewsRow(
-            what=f"{n.provider} {STATE_WORDS[n.state]} (epoch {n.epoch})",
-            at=moment(n.began),
-            origin=fleet.label(n.origin),
-            worker=fleet.label(n.worker),
-            late=duration(n.late_s),
-            via=VIA_WORDS[n.via],
+            what=f"{sample.provider} {STATE_WORDS[sample.state]} (epoch {sample.epoch})",
+            at=moment(sample.t),
+            origin=fleet.label(sample.frm),
+            worker=fleet.label(sample.to),
+            late="never" if sample.latency_s is None else duration(sample.latency_s),
+            via=VIA_WORDS[sample.via],
         )
-        for n in worst
+        for sample in worst(news, WORST_NEWS)
     )
 
 
 _SENTENCES = {checker.id: checker.holds for checker in CHECKERS}
-_WORDS: dict[str, str] = {"pass": "held", "fail": "broken", "vacuous": "not exercised", "crashed": "checker crashed"}
+_WORDS = {"pass": "held", "fail": "broken", "vacuous": "not exercised", "undecided": "undecided", "crashed": "crashed"}
 
 
 def _invariant(finding: Finding) -> InvariantRow:
-    vacuous = finding.verdict == "unknown" and finding.why == "vacuous"
+    idle = finding.why == "vacuous" and not finding.owed
     return InvariantRow(
         id=finding.id,
         sentence=_SENTENCES.get(finding.id, ""),
         verdict=finding.verdict,
-        symbol="–" if vacuous else VERDICT_SYMBOLS[finding.verdict],
-        word=_WORDS.get(finding.verdict) or _WORDS.get(finding.why, "undecided"),
+        symbol="–" if idle else VERDICT_SYMBOLS[finding.verdict],
+        word=_WORDS[finding.why if finding.verdict == "unknown" else finding.verdict],
         checked=finding.checked,
         violations=finding.found,
         note=finding.note or "",
-        grey=vacuous,
+        grey=idle,
     )
 
 
@@ -155,5 +155,9 @@ def _gravity(row: InvariantRow) -> int:
 def _violation(violation: Violation, fleet: Fleet) -> ViolationText:
     proof = tuple(tell(entry, fleet) for entry in violation.proof[:MOST_PROOF])
     return ViolationText(
-        violation.rule, moment(violation.t), violation.text, proof, max(0, len(violation.proof) - MOST_PROOF)
+        violation.rule,
+        moment(violation.t),
+        fleet.named(violation.text),
+        proof,
+        max(0, len(violation.proof) - MOST_PROOF),
     )

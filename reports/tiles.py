@@ -73,6 +73,11 @@ def title(metric: str) -> str:
     return TITLES.get(metric, metric)
 
 
+def meaning(metric: str) -> str:
+    """What a metric says, in a line."""
+    return METRICS[metric].what if metric in METRICS else ""
+
+
 def unit(metric: str) -> str:
     """A metric's unit; of one that nobody registered, a plain number."""
     return METRICS[metric].unit if metric in METRICS else "1"

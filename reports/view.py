@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from harness.checkers.case import Case
 from harness.history import History, RunStarted
+from harness.metrics import RequestSample, SyncSample, request_samples, sync_samples
 from harness.scenario import Scenario
-from reports.series.news import News, news_of
 
 if TYPE_CHECKING:
     from harness.verdict import Judgement
@@ -33,10 +34,25 @@ class RunView:
         """The run in a few words."""
         return f"{self.scenario.name} · {world(self.mode)} · seed {self.seed}"
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """In order of priority."""
+        return tuple(p.name for p in self.scenario.ordered_providers)
+
     @cached_property
-    def news(self) -> tuple[News, ...]:
+    def case(self) -> Case:
+        """The run as the checkers and metrics look at it."""
+        return Case(self.scenario, self.seed, self.history)
+
+    @cached_property
+    def requests(self) -> Sequence[RequestSample]:
+        """What the callers saw, in the order in which requests were meant to be sent."""
+        return request_samples(self.case)
+
+    @cached_property
+    def news(self) -> Sequence[SyncSample]:
         """How late each worker heard of each transition."""
-        return news_of(self.history)
+        return sync_samples(self.case)
 
 
 def world(mode: Mode) -> str:

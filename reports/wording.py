@@ -45,6 +45,11 @@ def digits(value: float) -> str:
     return f"{value:.3g}"
 
 
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def plural(number: int, noun: str) -> str:
     """`1 worker`, `12 workers`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

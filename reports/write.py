@@ -11,6 +11,7 @@ from reports.figures.news import spread
 from reports.figures.timeline import story_of, timeline
 from reports.junit import junit
 from reports.page import Drawing, render
+from reports.series.news import heard
 from reports.view import RunView
 
 _TIMELINE = "Faults, breaker states of every worker, requests per second and latency over the run's time."
@@ -19,9 +20,9 @@ _NEWS = "Distribution of the time from a transition on one worker to its being a
 
 def write(run: RunView, out: Path) -> Path:
     """Write everything into `out`, which is made if need be; the path of the page."""
-    story = story_of(run.scenario, run.history)
+    story = story_of(run)
     time = _drawing("timeline", _TIMELINE, timeline(story))
-    news = _drawing("sync-latency", _NEWS, spread(run.news, _limit(run)))
+    news = _drawing("sync-latency", _NEWS, spread(heard(run.news), _limit(run)))
     plots = out / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     for drawing in (time, news):

@@ -43,7 +43,7 @@ def _bar(axes: Axes, band: Band, end: float) -> None:
 
 
 def _label(axes: Axes, band: Band, end: float) -> None:
-    pad = 0.006 * end
+    pad = (0.006 if band.end > band.start else 0.011) * end
     if band.end - band.start >= _LABEL_FITS_FROM * end:
         x, side = band.start + pad, "left"
     elif band.start > _LEFT_SIDE_FROM * end:

@@ -67,4 +67,4 @@ def _shade(axes: Axes, band: Band) -> None:
     if band.end > band.start:
         axes.axvspan(band.start, band.end, facecolor=FAULT, linewidth=0, zorder=0)
     for edge in {band.start, band.end}:
-        axes.axvline(edge, color=FAULT_EDGE, linewidth=0.9, linestyle=(0, (3, 2)), zorder=5)
+        axes.axvline(edge, color=FAULT_EDGE, linewidth=0.8, linestyle=(0, (3, 2)), alpha=0.75, zorder=5)

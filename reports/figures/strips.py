@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flexiai.core.circuit import State
 from reports.figures import style
 from reports.figures.panel import Panel
-from reports.palette import INK, MUTED, STATE_WORDS, STATES
+from reports.palette import INK, MUTED, PAPER, STATE_WORDS, STATES
 from reports.series.fleet import Fleet, Span, Stretch
 
 MOST_ROWS = 40
@@ -23,6 +23,7 @@ _QUIET_ROW_IN = 0.06
 _TALLEST_VECTOR = 3000  # stretches beyond which they are drawn as pixels, to keep the page small
 _LEAST_SHARE_OF_WIDTH = 0.0022  # a shorter stay is widened to about two pixels, so that it is seen
 _COLUMNS = 600
+_VEIL = (1.0, 1.0, 1.0, 0.45)
 _ORDER = (State.OPEN, State.HALF_OPEN, State.CLOSED)  # from the bottom of the shares
 
 
@@ -58,6 +59,7 @@ def _strips(fleet: Fleet, stretches: tuple[Stretch, ...], end: float, named_ever
             axes.add_collection(
                 PolyCollection(boxes, facecolors=STATES[state], linewidths=0, zorder=2 + depth, rasterized=pixels)
             )
+        _mark_gone(axes, fleet.gone)
         _mark_pauses(axes, fleet.paused)
         _mark_births(axes, fleet.births)
         _name_rows(axes, fleet.rows, named_every)
@@ -70,16 +72,23 @@ def _box(row: int, start: float, end: float) -> list[tuple[float, float]]:
     return [(start, top), (end, top), (end, bottom), (start, bottom)]
 
 
+def _mark_gone(axes: Axes, gone: Iterable[Span]) -> None:
+    """Paper, so that no shade of a fault is taken for a state, with a thin line through it."""
+    for gap in gone:
+        axes.add_collection(
+            PolyCollection([_box(gap.row, gap.start, gap.end)], facecolors=PAPER, linewidths=0, zorder=5)
+        )
+        axes.plot([gap.start, gap.end], [gap.row, gap.row], color=MUTED, linewidth=0.8, zorder=6)
+
+
 def _mark_pauses(axes: Axes, paused: Iterable[Span]) -> None:
     boxes = [_box(p.row, p.start, p.end) for p in paused]
-    axes.add_collection(
-        PolyCollection(boxes, facecolors="none", edgecolors=MUTED, hatch="//////", linewidths=0, zorder=6)
-    )
+    axes.add_collection(PolyCollection(boxes, facecolors=_VEIL, edgecolors=INK, hatch="//////", linewidths=0, zorder=6))
 
 
 def _mark_births(axes: Axes, births: Iterable[Span]) -> None:
     for birth in births:
-        axes.text(birth.start, birth.row, "′", fontsize=style.TEXT_PT, va="center", ha="left", color=INK, zorder=7)
+        axes.plot(birth.start, birth.row, marker="o", markersize=3.6, color=INK, markeredgewidth=0, zorder=7)
 
 
 def _name_rows(axes: Axes, rows: tuple[str, ...], every: int) -> None:

@@ -11,10 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from harness.metrics import RequestSample
 from reports.figures import style
 from reports.figures.panel import Panel
-from reports.palette import FAILED, INK, UNKNOWN, provider_colours
-from reports.series.traffic import Answered, Quantiles, Rates
+from reports.palette import FAILED, INK, REJECTED, UNKNOWN, provider_colours
+from reports.series.traffic import Quantiles, Rates
 from reports.wording import duration
 
 _MOST_DOTS = 20_000
@@ -44,18 +45,21 @@ def rate_panel(rates: Rates, providers: Sequence[str], highest: float | None = N
 
 def peak(rates: Rates) -> float:
     """A height for the axis, with a little room above the busiest bin."""
-    totals = (sum(values) for values in zip(rates.failed, rates.unknown, *rates.answered.values(), strict=True))
+    totals = (
+        sum(values)
+        for values in zip(rates.failed, rates.rejected, rates.unknown, *rates.answered.values(), strict=True)
+    )
     return 1.06 * max(totals, default=0.0) or 1.0
 
 
 def latency_panel(
-    requests: Sequence[Answered],
+    requests: Sequence[RequestSample],
     quantiles: Quantiles,
     providers: Sequence[str],
     limits: tuple[float, float] | None = None,
 ) -> Panel:
     """Every request as a dot, and the median and 99th percentile of each window as lines, on a log axis."""
-    ended = [r for r in requests if r.took_s is not None]
+    ended = [r for r in requests if r.latency_s is not None]
 
     def draw(axes: Axes) -> None:
         if not ended:
@@ -70,9 +74,9 @@ def latency_panel(
     return Panel(f"Latency · dots: requests; lines: {quantiles.width_s:g} s windows", 1.7, draw, _line_key())
 
 
-def latency_limits(requests: Sequence[Answered]) -> tuple[float, float]:
+def latency_limits(requests: Sequence[RequestSample]) -> tuple[float, float]:
     """The range of a log axis that holds all latencies."""
-    took = [r.took_s for r in requests if r.took_s is not None and r.took_s > 0]
+    took = [r.latency_s for r in requests if r.latency_s is not None and r.latency_s > 0]
     if not took:
         return 0.001, 1.0
     return min(took) * 0.8, max(took) * 1.25
@@ -80,19 +84,21 @@ def latency_limits(requests: Sequence[Answered]) -> tuple[float, float]:
 
 def _layers(rates: Rates, colours: Mapping[str, str]) -> Iterator[tuple[str, str, Sequence[float]]]:
     yield ("failed" if any(rates.failed) else "failed: none"), FAILED, rates.failed
+    if any(rates.rejected):
+        yield "caller's own error", REJECTED, rates.rejected
     if any(rates.unknown):
         yield "end unknown", UNKNOWN, rates.unknown
     for name, values in rates.answered.items():
         yield f"answered by {name}", colours.get(name, UNKNOWN), values
 
 
-def _dots(axes: Axes, requests: Sequence[Answered], colours: Mapping[str, str]) -> None:
+def _dots(axes: Axes, requests: Sequence[RequestSample], colours: Mapping[str, str]) -> None:
     """Rasterised: thousands of dots would make the page heavy. Of very many, every n-th is drawn."""
     shown = requests[:: math.ceil(len(requests) / _MOST_DOTS)]
-    tones = [FAILED if r.result == "fail" else colours.get(r.provider or "", UNKNOWN) for r in shown]
+    tones = [FAILED if r.end == "fail" else colours.get(r.provider or "", UNKNOWN) for r in shown]
     axes.scatter(
-        [r.at for r in shown],
-        [r.took_s or 0.0 for r in shown],
+        [r.t for r in shown],
+        [r.latency_s or 0.0 for r in shown],
         c=tones,
         s=4.5,
         alpha=0.4,

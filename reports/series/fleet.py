@@ -9,7 +9,8 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flexiai.core.circuit import State
@@ -47,6 +48,7 @@ class Fleet:
     breakers  per provider, the states of all rows
     paused    when a row's worker did not run
     births    row and time of every replacement
+    gone      when a row had no worker
     """
 
     rows: tuple[str, ...]
@@ -54,10 +56,19 @@ class Fleet:
     breakers: Mapping[str, tuple[Stretch, ...]]
     paused: tuple[Span, ...]
     births: tuple[Span, ...]
+    gone: tuple[Span, ...]
 
     def label(self, worker: str) -> str:
         """A worker's short name; its raw identity if the harness never saw it come up."""
         return self.labels.get(worker, worker)
+
+    def named(self, text: str) -> str:
+        """A sentence in which every worker's identity is replaced by its short name."""
+        if not self.labels:
+            return text
+        longest_first = sorted(self.labels, key=lambda worker: (-len(worker), worker))
+        known = re.compile("|".join(rf"(?<!\w){re.escape(worker)}(?!\w)" for worker in longest_first))
+        return known.sub(lambda found: self.labels[found[0]], text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ def fleet_of(history: History, providers: Sequence[str], end: float) -> Fleet:
         breakers={name: _stretches(history, name, lives) for name in providers},
         paused=_pauses(history, lives),
         births=tuple(Span(life.row, life.start, life.start) for life in lives.values() if life.replacement),
+        gone=tuple(_gaps(lives, len(places), end)),
     )
 
 
@@ -119,6 +131,14 @@ def _stretches(history: History, provider: str, lives: Mapping[str, _Life]) -> t
     for worker, (state, since) in current.items():
         stretches.append(Stretch(lives[worker].row, state, since, max(since, lives[worker].end)))
     return tuple(sorted(stretches, key=lambda s: (s.row, s.start, s.end)))
+
+
+def _gaps(lives: Mapping[str, _Life], rows: int, end: float) -> Iterator[Span]:
+    """Between the death of a row's worker and the birth of the next one, or the end."""
+    for row in range(rows):
+        held = sorted((life.start, life.end) for life in lives.values() if life.row == row)
+        births = [start for start, _ in held[1:]] + [end]
+        yield from (Span(row, died, born) for (_, died), born in zip(held, births, strict=True) if born > died)
 
 
 def _pauses(history: History, lives: Mapping[str, _Life]) -> tuple[Span, ...]:

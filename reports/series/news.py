@@ -1,49 +1,55 @@
-"""How the news of a transition spread: who heard of it, how late, and how."""
+"""How the news of transitions spread: the samples of sync latency, sorted out for being drawn and told."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from flexiai.core.circuit import State
-from flexiai.events import RecordApplied, Transition
-from harness.history import History
+from harness.metrics import SyncSample
+from harness.metrics.sync import Via
 
-Via = Literal["notice", "read", "reply"]
-VIAS: tuple[Via, ...] = ("notice", "read", "reply")
-VIA_WORDS: dict[Via, str] = {"notice": "by notice", "read": "by reading", "reply": "by the store's answer"}
+VIA_WORDS: Mapping[Via, str] = {
+    "notice": "by notice",
+    "read": "by reading",
+    "reply": "by the store's answer",
+    "skipped": "with newer news",
+    "never": "never",
+}
+CUT_WORD = "cut off meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """One worker's hearing of one transition: made by `origin` at `began`, applied by `worker` `late_s` later."""
+class Heard:
+    """One worker's hearing of a transition, `late_s` after it was made. `cut`: a fault stood in the way."""
 
-    provider: str
-    epoch: int
-    state: State
-    origin: str
-    began: float
-    worker: str
+    sample: SyncSample
     late_s: float
-    via: Via
+
+    @property
+    def cut(self) -> bool:
+        """Whether it counts for partition_convergence rather than for sync_latency."""
+        return self.sample.cut
 
 
-def news_of(history: History) -> tuple[News, ...]:
-    """Every hearing, latest news last."""
-    made: dict[tuple[str, str, State], float] = {}
-    began: dict[tuple[str, int], float] = {}
-    heard: list[News] = []
-    for entry in history.entries:
-        if isinstance(entry, Transition):
-            made[entry.worker, entry.provider, entry.to] = entry.t
-        elif isinstance(entry, RecordApplied):
-            fact = entry.provider, entry.epoch
-            if entry.accepted:
-                began.setdefault(fact, made.get((entry.worker, entry.provider, entry.state), entry.t))
-            elif fact in began:
-                heard.append(_news(entry, began[fact]))
-    return tuple(heard)
+def heard(samples: Iterable[SyncSample]) -> tuple[Heard, ...]:
+    """The samples that arrived, in time order."""
+    return tuple(Heard(s, s.latency_s) for s in samples if s.latency_s is not None)
 
 
-def _news(heard: RecordApplied, began: float) -> News:
-    return News(heard.provider, heard.epoch, heard.state, heard.origin, began, heard.worker, heard.t - began, heard.via)
+def by_transition(news: Iterable[Heard]) -> list[list[Heard]]:
+    """The hearings of each transition, the earliest transition first."""
+    groups: dict[tuple[float, str, int], list[Heard]] = defaultdict(list)
+    for item in news:
+        groups[item.sample.t, item.sample.provider, item.sample.epoch].append(item)
+    return [groups[key] for key in sorted(groups)]
+
+
+def worst(samples: Iterable[SyncSample], most: int) -> Sequence[SyncSample]:
+    """The latest to hear among those that could have heard; whoever never did comes first."""
+    whole = (s for s in samples if not s.cut)
+    return sorted(whole, key=lambda s: (-_lateness(s), s.t, s.to))[:most]
+
+
+def _lateness(sample: SyncSample) -> float:
+    return float("inf") if sample.latency_s is None else sample.latency_s

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 from flexiai import events as ev
@@ -53,25 +52,24 @@ class _Fleet:
     rounds: int = 0
     due: float = 0.0
     state: dict[str, State] = field(default_factory=dict)
-    pending: list[tuple[float, str, State, Cause, str]] = field(default_factory=list)
+    pending: list[tuple[float, str, int, State, Cause, str]] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
 
     def settle(self, now: float) -> None:
         """Let every worker hear what has reached it by `now`."""
         for heard in sorted(p for p in self.pending if p[0] <= now):
             self.pending.remove(heard)
-            t, worker, to, cause, origin = heard
-            via = "read" if t > 1e9 else "notice"
+            t, worker, epoch, to, cause, origin = heard
             self.out.append(
                 ev.RecordApplied(
                     t=t,
                     worker=worker,
                     provider="openai",
-                    epoch=self.epoch,
+                    epoch=epoch,
                     state=to,
                     reason=cause,
                     origin=origin,
-                    via=via,
+                    via="notice",
                 )
             )
             self._move(worker, to, Cause.SYNC, t)
@@ -93,7 +91,7 @@ class _Fleet:
         for other in self.workers:
             if other != worker:
                 late = self.rng.lognormvariate(math.log(0.0014), 0.6)
-                self.pending.append((reply + late, other, to, cause, worker))
+                self.pending.append((reply + late, other, self.epoch, to, cause, worker))
 
     def _move(self, worker: str, to: State, cause: Cause, now: float) -> None:
         frm = self.state.get(worker, State.CLOSED)
@@ -203,6 +201,32 @@ def _count(fleet: _Fleet, worker: str, now: float, probing: bool, broken: bool) 
         fleet.change(worker, State.OPEN, Cause.CONSECUTIVE_FAILURES, now)
 
 
-def primary_outage_file() -> Path:
-    """The scenario that the project ships."""
-    return Path(__file__).parents[2] / "scenarios" / "primary-outage.yaml"
+def replaced(history: hs.History, worker: str, died: float, back: float) -> hs.History:
+    """The same run, in which `worker` was killed and another took its place, reading that the circuit is open."""
+    old = next(up for up in history.all(hs.WorkerUp) if up.worker == worker)
+    new = f"{worker}0"
+    kept = [e for e in history.entries if getattr(e, "worker", None) != worker or e.t < died]
+    joined = [
+        hs.WorkerDown(t=died, worker=worker, how="killed"),
+        hs.WorkerUp(t=back, worker=new, instance=old.instance, slot=old.slot, generation=old.generation + 1),
+        ev.WorkerStarted(t=back, worker=new, pid=9999, providers=("openai", "anthropic")),
+        ev.Transition(
+            t=back + 0.01, worker=new, provider="openai", frm=State.CLOSED, to=State.OPEN, cause=Cause.SYNC, epoch=1
+        ),
+    ]
+    return hs.History.of([*kept, *joined])
+
+
+def frozen(history: hs.History, worker: str, since: float, until: float) -> hs.History:
+    """The same run, in which `worker` did not run for a while."""
+    pause = [hs.WorkerPaused(t=since, worker=worker), hs.WorkerResumed(t=until, worker=worker)]
+    return hs.History.of([*history.entries, *pause])
+
+
+def all_failed(scenario: Scenario, seed: int = 7) -> hs.History:
+    """A run in which no request was answered."""
+    out: list[hs.Entry] = [hs.RunStarted(t=0.0, scenario=scenario.name, mode="sim", seed=seed)]
+    for t, request in arrivals(scenario, seed):
+        out.append(hs.RequestSent(t=t, request=request, instance=1, intended=t))
+        out.append(hs.RequestDone(t=t + 0.05, request=request, result="fail", status=503, error="no provider"))
+    return hs.History.of([*out, hs.RunEnded(t=scenario.duration)])
