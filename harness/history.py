@@ -67,6 +67,13 @@ class WorkerResumed(Happening, frozen=True, tag="worker.resumed"):
     worker: str
 
 
+class WorkerTrouble(Happening, frozen=True, tag="worker.trouble"):
+    """Something on a worker that nobody observed: an exception of a task or callback, a task left behind at its end."""
+
+    worker: str
+    error: str
+
+
 class RequestSent(Happening, frozen=True, tag="load.sent"):
     """The load sends a request: its invocation. `intended`: when it should have been sent (no coordinated omission)."""
 
@@ -153,6 +160,7 @@ AnyHappening = (
     | WorkerDown
     | WorkerPaused
     | WorkerResumed
+    | WorkerTrouble
     | RequestSent
     | RequestDone
     | ProviderServed

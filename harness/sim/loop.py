@@ -38,6 +38,7 @@ class SimLoop(Streams):
 
     trouble         takes exceptions that nobody observed; without it they end the simulation
     clock_offset_s  how far this process's clock is ahead of the engine's
+    waited          what came while it was frozen, in all
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class SimLoop(Streams):
         self._overdue: list[Timer] = []
         self._frozen = False
         self._missed = False  # a tick came while frozen
+        self.waited = 0  # what came while frozen, in all
         self._armed = False  # a tick is queued, or runs
         self._busy_until = 0.0
         self._tick = Tick()
@@ -100,11 +102,14 @@ class SimLoop(Streams):
     def happened(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Something came from outside (said by the engine, never from within a callback): run it as I/O is run."""
         self._ready.append(Handle(callback, args, None))
+        if self._frozen:
+            self.waited += 1
         self._run_or_arm()
 
     def timer_due(self, timer: Timer) -> None:
         """A timer's time has come."""
         if self._frozen:
+            self.waited += 1
             self._overdue.append(timer)
         else:
             self._ready.append(timer)
@@ -174,6 +179,12 @@ class SimLoop(Streams):
     def close(self) -> None:
         self.die()
 
+    async def shutdown_asyncgens(self) -> None:
+        return None
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        return None
+
     def freeze(self) -> None:
         """SIGSTOP: nothing runs until `thaw`."""
         self._frozen = True
@@ -212,6 +223,9 @@ class SimLoop(Streams):
             raise NotSimulated("a simulated event loop has no debug mode")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.default_exception_handler(context)
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
         self._report(str(context.get("message", "unhandled")), context.get("exception"))
 
     def _report(self, message: str, error: BaseException | None) -> None:

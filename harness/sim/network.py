@@ -110,12 +110,16 @@ class Connection:
 
 
 class Host:
-    """Where a process lives. `ends`: its sockets. A frozen host's process takes nothing until it is thawed."""
+    """Where a process lives. `ends`: its sockets; `refused`: connections to ports on which nobody listened.
+
+    A frozen host's process takes nothing until it is thawed.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.listeners: dict[int, Listener] = {}
         self.ends: dict[End, None] = {}
+        self.refused = 0
         self.frozen = False
         self._waiting: dict[Callable[[], None], None] = {}
 
@@ -221,6 +225,7 @@ class Network:
         host = self.host(target)
         listener = host.listeners.get(port)
         if listener is None:
+            host.refused += 1
             refused = ConnectionRefusedError(ECONNREFUSED, f"Connect call failed ('{target}', {port})")
             back.carry(Lane(), 0, done, refused)
             return

@@ -49,4 +49,8 @@ class Refusals(asyncio.AbstractEventLoop):
     add_signal_handler = _refused("signals")
     remove_signal_handler = _refused("signals")
     run_forever = _refused("life of its own: the simulation's engine runs it")
+    run_until_complete = _refused("life of its own: the simulation's engine runs it")
     stop = _refused("life of its own: the simulation's engine runs it")
+    set_task_factory = _refused("task factory")
+    set_exception_handler = _refused("exception handler of its own: what nobody observed goes to its process")
+    get_exception_handler = _refused("exception handler of its own: what nobody observed goes to its process")

@@ -1,0 +1,134 @@
+"""The simulated load: the scenario's plan, kept at its intended times, through a balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from harness.history import Recorder, RequestDone, RequestSent
+from harness.scenario import ClosedLoad, Scenario
+from harness.sim.balancer import Balancer
+from harness.sim.chance import Sampler
+from harness.sim.engine import Engine
+from harness.sim.worker import Reply
+from harness.workload import arrivals, closed_loads, window
+
+Connect = Callable[[int, str, Callable[[str, Reply], None]], None]
+
+
+class SimLoad:
+    """Sends a scenario's requests from the moment of `start`, and records what was sent and what came back.
+
+    edge     how long a request takes to an instance, and its answer back
+    connect  hands a request to an instance, with whom to answer
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        engine: Engine,
+        edge: Sampler,
+        rng: Random,
+        *,
+        connect: Connect,
+        record: Recorder,
+        now: Callable[[], float],
+    ) -> None:
+        self._scenario = scenario
+        self._engine, self._edge, self._connect, self._record, self._now = engine, edge, connect, record, now
+        self._balancer = Balancer(scenario.topology, rng)
+        self._plan = arrivals(scenario, seed)
+        self._open: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._senders = 0  # open load, and users, that may still send
+        self._on_end: Callable[[], None] = _nothing
+
+    def start(self) -> None:
+        """Begin, now."""
+        self._senders += 1
+        self._next_arrival()
+        for index, load in closed_loads(self._scenario):
+            start, end = window(load, self._scenario.duration)
+            for user in range(load.users):
+                self._senders += 1
+                self._user(load, f"r{index}-{user + 1}", 1, start + load.pace * user / load.users, end)
+
+    @property
+    def over(self) -> bool:
+        """Whether all was sent and answered."""
+        return self._senders == 0 and not self._open
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Call once, when all was sent and answered (at once if that is so)."""
+        if self.over:
+            call()
+        else:
+            self._on_end = call
+
+    def give_up(self) -> None:
+        """Nobody waits any longer: what is open is recorded as `info`."""
+        unanswered, self._open = self._open, {}
+        for request in unanswered:
+            self._record(RequestDone(t=self._now(), request=request, result="info", error="the run ended"))
+
+    def _next_arrival(self) -> None:
+        at, request = next(self._plan, (None, ""))
+        if at is None:
+            self._sender_ended()
+        else:
+            self._engine.call_later(at - self._now(), self._arrival, at, request)
+
+    def _arrival(self, at: float, request: str) -> None:
+        self._send(request, at, _nothing)
+        self._next_arrival()
+
+    def _user(self, load: ClosedLoad, name: str, number: int, at: float, end: float) -> None:
+        if at >= end:
+            self._sender_ended()
+            return
+
+        def answered() -> None:
+            self._user(load, name, number + 1, max(at + load.pace, self._now()), end)
+
+        self._engine.call_later(at - self._now(), self._send, f"{name}-{number}", at, answered)
+
+    def _send(self, request: str, intended: float, answered: Callable[[], None]) -> None:
+        instance = self._balancer.pick()
+        self._open[request] = (instance, answered)
+        self._record(RequestSent(t=self._now(), request=request, instance=instance, intended=intended))
+        self._engine.call_later(self._edge(), self._connect, instance, request, self._reply)
+
+    def _reply(self, request: str, reply: Reply) -> None:
+        self._engine.call_later(self._edge(), self._done, request, reply)
+
+    def _done(self, request: str, reply: Reply) -> None:
+        if request not in self._open:
+            return  # nobody waits for it any more
+        instance, answered = self._open.pop(request)
+        self._balancer.free(instance)
+        self._record(
+            RequestDone(
+                t=self._now(),
+                request=request,
+                result=reply.result,
+                provider=reply.provider,
+                status=reply.status,
+                error=reply.error,
+                retry_after_s=reply.retry_after_s,
+            )
+        )
+        answered()
+        self._look_for_end()
+
+    def _sender_ended(self) -> None:
+        self._senders -= 1
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        if self.over:
+            call, self._on_end = self._on_end, _nothing
+            call()
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,108 @@
+"""A simulated provider: it thinks, answers as its faults allow, and keeps a ledger.
+
+Rules (those of the real world's provider)
+-----
+* Every request that arrives ends in the ledger once: ok, error, hung (no answer was ever given) or gone (who asked
+  left, was killed or was cut off before the answer).
+* A request is shaped on arrival by the faults that stand then, each with its share drawn at random; `latency` only
+  delays; of the others the one with the lowest index decides.
+* An error takes as long as an answer would. A hang lasts until its fault heals; the connection is then cut.
+* Refusing cuts what is under way. A partition holds requests and answers of its workers until it heals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flexiai.chat import ChatCompletion, ChatMessage, ChatRequest, Choice, Usage
+from harness.faults import Place, ProviderLatency, ProviderPartition, ProviderRefuse
+from harness.history import ProviderServed, Recorder
+from harness.scenario import ProviderSpec
+from harness.sim.chance import Chance
+from harness.sim.line import Flight, Line
+from harness.sim.standing import Standing
+
+_CHOICES = (Choice(message=ChatMessage(content="Yes.")),)
+_USAGE = Usage(prompt_tokens=8, completion_tokens=2, total_tokens=10)
+
+
+class SimProvider:
+    """The provider itself: one for all workers. Its ledger goes to `record`, in the time of `now`."""
+
+    def __init__(self, spec: ProviderSpec, chance: Chance, now: Callable[[], float], record: Recorder) -> None:
+        self.name = spec.name
+        self.standing: dict[int, Standing] = {}  # by index
+        self.think_s = chance.latency(spec.latency, f"provider/{spec.name}/latency")
+        self.now = now
+        self._model = spec.config.model
+        self._draw = chance.stream(f"provider/{spec.name}/share").random
+        self._record = record
+        self._lines: list[Line] = []
+        self._answers = 0
+
+    def line(self, place: Place) -> Line:
+        """The provider as a new worker at `place` sees it."""
+        line = Line(self, place)
+        self._lines.append(line)
+        return line
+
+    def drop(self, line: Line) -> None:
+        """A worker is gone, and with it the requests it had under way."""
+        self._lines.remove(line)
+        lost, line.open = line.open, {}
+        for flight in lost:
+            if flight.began is not None:
+                self.enter(flight)
+
+    def put(self, standing: Standing) -> None:
+        """Let a fault stand."""
+        self.standing = dict(sorted({**self.standing, standing.index: standing}.items()))
+        if isinstance(standing.fault, ProviderRefuse):
+            for line in self._lines:
+                line.cut(standing)
+
+    def heal(self, standing: Standing) -> None:
+        """End a fault."""
+        del self.standing[standing.index]
+        for line in self._lines:
+            line.healed(standing)
+
+    def shape(self, flight: Flight) -> tuple[float, Standing | None]:
+        """For a request that has just arrived: how much longer it takes, and what decides its answer."""
+        hit = [s for s in self.standing.values() if self._hits(s)]
+        delays = [s for s in hit if isinstance(s.fault, ProviderLatency)]
+        deciding = next((s for s in hit if s not in delays), None)
+        for standing in [*delays, deciding] if deciding is not None else delays:
+            standing.touch()
+            flight.fault = standing.index
+        return sum(s.fault.add for s in delays if isinstance(s.fault, ProviderLatency)), deciding
+
+    def _hits(self, standing: Standing) -> bool:
+        if isinstance(standing.fault, ProviderPartition | ProviderRefuse):
+            return False
+        return standing.share >= 1 or self._draw() < standing.share
+
+    def answer(self, request: ChatRequest) -> ChatCompletion:
+        """An answer."""
+        self._answers += 1
+        return ChatCompletion(
+            id=f"{self.name}-{self._answers}",
+            model=request.model or self._model,
+            choices=_CHOICES,
+            provider=self.name,
+            usage=_USAGE,
+        )
+
+    def enter(self, flight: Flight) -> None:
+        """Write what became of a request into the ledger."""
+        self._record(
+            ProviderServed(
+                t=self.now(),
+                provider=self.name,
+                request=flight.request,
+                began=flight.began if flight.began is not None else self.now(),
+                result=flight.result,
+                status=flight.status,
+                fault=flight.fault,
+            )
+        )

@@ -1,0 +1,59 @@
+"""A provider fault in effect: whom it touches, what it answers, and how often it did."""
+
+from __future__ import annotations
+
+from flexiai.core.outcome import Outcome, Trouble, classify
+from flexiai.errors import InvalidRequestError, ProviderError
+from harness.faults import Fault, Place, ProviderPartition, ProviderRateLimit
+from harness.faults import ProviderError as AnswersError
+
+_WHAT = {
+    "rate_limit": "requests answered 429",
+    "hang": "requests never answered",
+    "refuse": "connections refused or reset",
+    "latency": "requests delayed",
+    "partition": "requests or answers held",
+}
+
+
+class Standing:
+    """A fault that stands, between the provider and workers at `places`. `touched`: what it changed so far."""
+
+    def __init__(self, index: int, fault: Fault, places: tuple[Place, ...] = ()) -> None:
+        self.index = index
+        self.fault = fault
+        self.places = places
+        self.share: float = getattr(fault, "share", 1.0)
+        self.touched = 0
+
+    def touch(self) -> bool:
+        """Count something that it changed."""
+        self.touched += 1
+        return True
+
+    def parts(self, place: Place) -> bool:
+        """Whether it keeps the worker at `place` from the provider."""
+        return isinstance(self.fault, ProviderPartition) and place in self.places
+
+    @property
+    def what(self) -> str:
+        """What `touched` counts."""
+        return f"requests answered {self.status}" if self.fault.name == "error" else _WHAT[self.fault.name]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of its answers."""
+        return self.fault.status if isinstance(self.fault, AnswersError) else 429
+
+    def answer(self, provider: str) -> ProviderError:
+        """Its answer, as an HTTP adapter raises it."""
+        wait_s = self.fault.retry_after if isinstance(self.fault, ProviderRateLimit) else None
+        return refusal(provider, Trouble.STATUS, f"HTTP {self.status}", self.status, wait_s)
+
+
+def refusal(
+    provider: str, trouble: Trouble, message: str, status: int | None = None, wait_s: float | None = None
+) -> ProviderError:
+    """What an HTTP adapter raises."""
+    kind = InvalidRequestError if classify(trouble, status) is Outcome.NEUTRAL else ProviderError
+    return kind(message, provider=provider, trouble=trouble, status=status, retry_after_s=wait_s)

@@ -1,0 +1,118 @@
+"""A simulated worker: a process that runs the production client and answers the requests that its kernel hands it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from flexiai.client import AsyncFlexiAI
+from flexiai.errors import NoProviderAvailable, ProviderError
+from harness.faults import Place
+from harness.sim.line import Line
+from harness.sim.process import SimProcess
+
+QUESTION = ({"role": "user", "content": "Is anybody there?"},)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a request ended, as the load is told of it."""
+
+    result: Literal["ok", "fail", "info"]
+    provider: str | None = None
+    status: int | None = None
+    error: str | None = None
+    retry_after_s: float | None = None
+
+
+Answered = Callable[[str, Reply], None]
+BROKEN = Reply("info", error="the connection broke")
+
+
+class SimWorker:
+    """A worker at a place. `lines`: its ways to the providers. `open`: requests it has taken, and whom to answer."""
+
+    _client: AsyncFlexiAI
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        process: SimProcess,
+        make_client: Callable[[], AsyncFlexiAI],
+        lines: Mapping[str, Line],
+        *,
+        on_ready: Callable[[SimWorker], None],
+    ) -> None:
+        self.name = name
+        self.place = place
+        self.process = process
+        self.lines = lines
+        self.ready = False
+        self.open: dict[str, Answered] = {}
+        self._make_client = make_client
+        self._on_ready = on_ready
+        self._serving: set[asyncio.Task[None]] = set()
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it takes new connections."""
+        return self.ready and not self.process.paused and not self.process.ended
+
+    def start(self) -> None:
+        """Begin to live."""
+        self.process.run(self._live())
+
+    def take(self, request: str, answered: Answered) -> None:
+        """A request comes in on a connection of its own."""
+        self.open[request] = answered
+        self.process.loop.happened(self._serve, request)
+
+    def terminate(self, grace_s: float) -> None:
+        """Take no more requests, end those under way, close the client, and end."""
+        self.ready = False
+        self.process.terminate(self._shut_down(), grace_s)
+
+    def break_off(self) -> None:
+        """The process is gone: whoever waits for an answer sees the connection break, the providers too."""
+        for line in self.lines.values():
+            line.abandon()
+        lost, self.open = self.open, {}
+        for request, answered in lost.items():
+            answered(request, BROKEN)
+
+    async def _live(self) -> None:
+        self._client = self._make_client()  # in the process, as an app's start-up does
+        await self._client.start()
+        self.ready = True
+        self._on_ready(self)
+
+    def _serve(self, request: str) -> None:
+        task = self.process.loop.create_task(self._ask(request))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _ask(self, request: str) -> None:
+        try:
+            answer = await self._client.chat.completions.create(messages=QUESTION, max_tokens=16, request_id=request)
+            reply = Reply("ok", answer.provider, 200)
+        except (NoProviderAvailable, ProviderError) as error:
+            reply = refused(error)
+        self.open.pop(request)(request, reply)
+
+    async def _shut_down(self) -> None:
+        if self._serving:
+            await asyncio.wait(self._serving)
+        await self._client.aclose()
+
+
+def refused(error: NoProviderAvailable | ProviderError) -> Reply:
+    """What the app answers to a request that ended in an error."""
+    if isinstance(error, ProviderError):
+        rejected = error.status is not None and 400 <= error.status < 500
+        return Reply("fail", error.provider, error.status if rejected else 400, str(error))
+    late = bool(error.said) and error.said[-1].reason == "deadline"
+    return Reply("fail", None, 504 if late else 503, str(error), math.ceil(error.retry_after_s))
