@@ -1,0 +1,248 @@
+"""The breaker against a simple model, driven by everything that can happen to it in any order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+
+from flexiai.core.breaker import Adoption, Breaker, Change, Permit, Refusal
+from flexiai.core.circuit import Cause, Circuit, State
+from flexiai.core.outcome import Outcome
+from flexiai.types import BreakerConfig
+
+CLOSED, OPEN, HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
+LEGAL = {
+    (CLOSED, OPEN): {Cause.CONSECUTIVE_FAILURES, Cause.RETRY_AFTER, Cause.MISCONFIGURED, Cause.SYNC},
+    (OPEN, HALF_OPEN): {Cause.PROBE_GRANTED},
+    (OPEN, CLOSED): {Cause.SYNC, Cause.RESET},
+    (HALF_OPEN, CLOSED): {Cause.PROBE_SUCCEEDED, Cause.SYNC, Cause.RESET},
+    (HALF_OPEN, OPEN): {
+        Cause.PROBE_FAILED,
+        Cause.PROBE_ABANDONED,
+        Cause.MISCONFIGURED,
+        Cause.RETRY_AFTER,
+        Cause.SYNC,
+    },
+}
+SECONDS = st.floats(0, 40)
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """The model: which permits are out, which Retry-After was heard, how many failed or succeeded in this life."""
+
+    permits = Bundle("permits")
+
+    @initialize(threshold=st.integers(1, 4), probes=st.integers(1, 3))
+    def begin(self, threshold: int, probes: int) -> None:
+        self.rules = BreakerConfig(
+            failure_threshold=threshold, half_open_max_calls=probes, failure_rate=None, reset_timeout_s=5
+        )
+        self.breaker = Breaker("p", self.rules, "w")
+        self.now = 100.0
+        self.out: list[Permit] = []
+        self.left_alone_until = -math.inf
+        self.failed = self.probes_ok = 0
+        self.epoch = 0
+        self.life = 0
+
+    # What this worker does
+
+    @rule(passed=SECONDS)
+    def time_passes(self, passed: float) -> None:
+        self.now += passed
+
+    @rule(target=permits)
+    def ask(self) -> object:
+        b, now = self.breaker, self.now
+        before = b.state
+        taken = sum(p.generation == b.generation for p in self.out)
+        answer = b.admit(now)
+        if before is CLOSED or (before is HALF_OPEN and taken + self.probes_ok < self.rules.half_open_max_calls):
+            assert answer == Permit("p", b.generation, probe=before is HALF_OPEN)
+            self.out.append(answer)
+        else:
+            assert isinstance(answer, Refusal)
+            assert answer.probe_due == (before is OPEN and now >= b.open_until)
+            assert answer.retry_at == (max(now, b.open_until) if before is OPEN else now)
+        return answer
+
+    @rule(
+        permit=consumes(permits),
+        outcome=st.sampled_from(Outcome),
+        retry_after_s=st.none() | SECONDS | st.floats(0, 1e6),
+        jitter=st.floats(0, 1, exclude_max=True),
+    )
+    def end(self, permit: object, outcome: Outcome, retry_after_s: float | None, jitter: float) -> None:
+        if not isinstance(permit, Permit):
+            return
+        b, state, in_life = self.breaker, self.breaker.state, permit.generation == self.breaker.generation
+        self.out.remove(permit)
+        asked_s = 0.0
+        if retry_after_s and outcome in (Outcome.RATE_LIMITED, Outcome.FAILURE):
+            asked_s = min(retry_after_s, self.rules.max_retry_after_s)
+            self.left_alone_until = max(self.left_alone_until, self.now + asked_s)
+        expected = self._expected(state, outcome, asked_s, in_life)
+        told = b.record(permit, outcome, self.now, retry_after_s=retry_after_s, jitter=jitter)
+        assert told.counted == in_life
+        assert (told.transition and (told.transition.to, told.transition.cause)) == expected
+        self._note(told.transition)
+
+    def _expected(self, state: State, outcome: Outcome, asked_s: float, in_life: bool) -> tuple[State, Cause] | None:
+        if not in_life:
+            return (OPEN, Cause.RETRY_AFTER) if asked_s and state is not OPEN else None
+        if outcome is Outcome.NEUTRAL:
+            return None
+        if outcome is Outcome.SUCCESS:
+            self.failed, self.probes_ok = 0, self.probes_ok + (state is HALF_OPEN)
+            closes = state is HALF_OPEN and self.probes_ok == self.rules.half_open_max_calls
+            return (CLOSED, Cause.PROBE_SUCCEEDED) if closes else None
+        self.failed += 1
+        if outcome is Outcome.MISCONFIGURED:
+            return OPEN, Cause.MISCONFIGURED
+        if state is HALF_OPEN:
+            return OPEN, Cause.PROBE_FAILED
+        if asked_s:
+            return OPEN, Cause.RETRY_AFTER
+        return (OPEN, Cause.CONSECUTIVE_FAILURES) if self.failed >= self.rules.failure_threshold else None
+
+    @rule()
+    def grant(self) -> None:
+        due = self.breaker.state is OPEN and self.now >= self.breaker.open_until
+        change = self.breaker.grant_probe(self.now)
+        assert (change is not None) == due
+        self._note(change)
+
+    @rule()
+    def revoke(self) -> None:
+        probing = self.breaker.state is HALF_OPEN
+        change = self.breaker.revoke_probe(self.now)
+        assert (change is not None) == probing
+        self._note(change)
+
+    @rule()
+    def operator_resets(self) -> None:
+        was = self.breaker.state
+        change = self.breaker.reset(self.now)
+        assert (change is not None) == (was is not CLOSED)
+        assert self.breaker.proposal is not None
+        assert self.breaker.proposal.forced
+        assert self.breaker.failure_count == 0
+        self._new_life(CLOSED)
+
+    # What the fleet says
+
+    @rule(
+        ahead=st.integers(1, 3),
+        state=st.sampled_from([CLOSED, OPEN]),
+        reason=st.sampled_from([Cause.CONSECUTIVE_FAILURES, Cause.PROBE_SUCCEEDED]),
+        left_s=SECONDS,
+    )
+    def news(self, ahead: int, state: State, reason: Cause, left_s: float) -> None:
+        b, fact = self.breaker, self._fact(ahead, state, reason)
+        contradicted = b.proposal is not None and b.proposal.state is not state
+        before = b.state
+        adoption = b.adopt(fact, self.now, left_s if state is OPEN else 0.0)
+        assert adoption.news
+        assert b.circuit == fact
+        assert b.state is (before if contradicted else state)
+        self._heard(adoption)
+
+    @rule(ahead=st.integers(1, 3))
+    def news_of_a_reset(self, ahead: int) -> None:
+        adoption = self.breaker.adopt(self._fact(ahead, CLOSED, Cause.RESET), self.now, 0.0)
+        assert adoption.news
+        assert self.breaker.state is CLOSED
+        assert self.breaker.proposal is None
+        assert self.breaker.failure_count == 0
+        self._new_life(CLOSED)
+
+    @rule(behind=st.integers(0, 3), state=st.sampled_from([CLOSED, OPEN]), left_s=SECONDS)
+    def no_news(self, behind: int, state: State, left_s: float) -> None:
+        b = self.breaker
+        fact = replace(b.circuit, epoch=max(0, b.circuit.epoch - behind))
+        before = (b.state, b.circuit, b.proposal, b.generation)
+        was_until = b.open_until
+        assert b.adopt(fact, self.now, left_s) == Adoption(news=False, transition=None)
+        assert (b.state, b.circuit, b.proposal, b.generation) == before
+        assert b.open_until <= was_until
+
+    @precondition(lambda self: self.breaker.proposal is not None)
+    @rule()
+    def accepted(self) -> None:
+        b, sent = self.breaker, self.breaker.proposal
+        assert sent is not None
+        fact = replace(self._fact(1, sent.state, sent.reason), worker="w", rounds=sent.rounds)
+        adoption = b.settle(sent, True, fact, self.now, sent.open_for_ms / 1000)
+        assert adoption == Adoption(news=True, transition=None)
+        assert b.proposal is None
+        assert b.circuit == fact
+
+    @precondition(lambda self: self.breaker.proposal is not None)
+    @rule(ahead=st.integers(0, 2), state=st.sampled_from([CLOSED, OPEN]), left_s=SECONDS)
+    def overruled(self, ahead: int, state: State, left_s: float) -> None:
+        b, sent = self.breaker, self.breaker.proposal
+        assert sent is not None
+        fact = self._fact(ahead, state, Cause.SYNC) if ahead else b.circuit
+        adoption = b.settle(sent, False, fact, self.now, left_s if fact.state is OPEN else 0.0)
+        assert adoption.news == bool(ahead)
+        assert (b.state is CLOSED) == (fact.state is CLOSED)
+        self._heard(adoption)
+
+    def _fact(self, ahead: int, state: State, reason: Cause) -> Circuit:
+        return Circuit(epoch=self.breaker.circuit.epoch + ahead, state=state, reason=reason, worker="another")
+
+    # The model's own book-keeping
+
+    def _heard(self, adoption: Adoption) -> None:
+        assert adoption.transition is None or adoption.transition.cause is Cause.SYNC
+        self._note(adoption.transition)
+
+    def _note(self, change: Change | None) -> None:
+        if change is not None:
+            assert change.cause in LEGAL[change.frm, change.to], change
+            assert change.open_for_s == (self.breaker.open_until - self.now if change.to is OPEN else 0.0) or (
+                math.isclose(change.open_for_s, self.breaker.open_until - self.now, abs_tol=1e-6)
+            )
+            self._new_life(change.to)
+
+    def _new_life(self, state: State) -> None:
+        assert self.breaker.generation > self.life
+        self.life = self.breaker.generation
+        self.probes_ok = 0
+        if state is CLOSED:
+            self.failed, self.left_alone_until = 0, -math.inf
+
+    @invariant()
+    def every_slot_taken_is_a_probe_under_way(self) -> None:
+        b = self.breaker
+        under_way = sum(p.probe and p.generation == b.generation for p in self.out)
+        assert b.probes_in_flight == under_way <= self.rules.half_open_max_calls
+
+    @invariant()
+    def it_disagrees_with_the_fleet_only_over_a_proposal(self) -> None:
+        b = self.breaker
+        said = b.circuit.state if b.proposal is None else b.proposal.state
+        assert (b.state is CLOSED) == (said is CLOSED)
+
+    @invariant()
+    def it_stays_open_while_asked_to_be_left_alone(self) -> None:
+        if self.breaker.state is not CLOSED and self.now < self.left_alone_until:
+            assert self.breaker.state is OPEN
+            assert self.breaker.open_until >= self.left_alone_until
+
+    @invariant()
+    def the_epoch_never_goes_back(self) -> None:
+        assert self.breaker.circuit.epoch >= self.epoch
+        self.epoch = self.breaker.circuit.epoch
+
+    @invariant()
+    def consecutive_failures_are_counted(self) -> None:
+        assert self.breaker.failure_count == self.failed
+
+
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
