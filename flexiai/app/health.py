@@ -116,7 +116,7 @@ def health(worker: Worker, now: float) -> Reply:
     """The answer of `/health` at `now`, on the worker's event-loop clock."""
     providers = provider_health(worker, now)
     sync = SyncHealth.of(worker.client.sync.status())
-    status = _status([provider.available for provider in providers], sync)
+    status = overall([provider.available for provider in providers], sync)
     value = Health(
         status=status,
         worker_id=worker.id,
@@ -135,6 +135,15 @@ def readiness(worker: Worker | None, now: float) -> Reply:
     if not any(provider.available for provider in provider_health(worker, now)):
         return Reply(503, Readiness(status="no_available_provider", worker_id=worker.id))
     return Reply(200, Readiness(status="ready", worker_id=worker.id))
+
+
+def overall(availability: list[bool], sync: SyncHealth) -> Literal["healthy", "degraded", "unhealthy"]:
+    """The one word for a worker, given which of its providers are available."""
+    if not any(availability) or (sync.enabled and sync.deaf):
+        return "unhealthy"
+    if not all(availability) or (sync.enabled and not sync.connected):
+        return "degraded"
+    return "healthy"
 
 
 def provider_health(worker: Worker, now: float) -> list[ProviderHealth]:
@@ -157,11 +166,3 @@ def _of(config: ProviderConfig, breaker: Breaker, probes: int, now: float) -> Pr
         model=config.model,
         priority=config.priority,
     )
-
-
-def _status(availability: list[bool], sync: SyncHealth) -> Literal["healthy", "degraded", "unhealthy"]:
-    if not any(availability) or (sync.enabled and sync.deaf):
-        return "unhealthy"
-    if not all(availability) or (sync.enabled and not sync.connected):
-        return "degraded"
-    return "healthy"

@@ -67,7 +67,7 @@ def of_http(error: HTTPException, method: str, path: str) -> Reply:
 
 
 def _nobody(error: NoProviderAvailable, worker_id: int, asked_as: str) -> Reply:
-    late = bool(error.said) and error.said[-1].reason == "deadline"
+    late = any(said.reason == "deadline" for said in error.said)
     value = ErrorReply(
         error="deadline_exceeded" if late else "no_provider_available",
         message=str(error),

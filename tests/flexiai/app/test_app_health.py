@@ -1,0 +1,173 @@
+"""What a worker says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import datetime
+from typing import Any
+
+import pytest
+from asgi_driver import Answer, ask, started
+from fleets import Answers, Fails, service
+
+from flexiai.app.health import SyncHealth, available, overall
+from flexiai.core.breaker import Breaker, Permit
+from flexiai.core.outcome import Outcome
+from flexiai.sync.port import SyncStatus
+from flexiai.types import BreakerConfig
+
+ONE_FAILURE = BreakerConfig(failure_threshold=1, reset_timeout_s=30, reset_jitter=0)
+
+
+def after(fleet: dict[str, Any], *asked: tuple[str, str], chats: int = 0, **more: Any) -> list[Answer]:
+    """The answers to `asked` after `chats` chat requests."""
+
+    async def run() -> list[Answer]:
+        async with started(service(fleet, breaker=ONE_FAILURE, **more)) as app:
+            for _ in range(chats):
+                await ask(app, "POST", "/chat/direct", {"message": "x"})
+            answers = [await ask(app, method, path) for method, path in asked]
+            return [answer for answer in answers if answer is not None]
+
+    return asyncio.run(run())
+
+
+def test_health_has_the_guides_fields() -> None:
+    (answer,) = after({"openai": Answers("openai")}, ("GET", "/health"))
+    assert answer.status == 200
+    told = answer.json
+    assert told["status"] == "healthy"
+    assert told["worker_id"] == os.getpid()
+    assert told["redis_connected"] is False
+    assert told["sync_enabled"] is False
+    guides = {"name": "openai", "available": True, "circuit_state": "CLOSED", "failure_count": 0}
+    assert told["providers"][0].items() >= guides.items()
+
+
+def test_metrics_have_the_guides_fields_and_what_was_counted() -> None:
+    fleet = {"openai": Fails("openai", 503), "anthropic": Answers("anthropic")}
+    (answer,) = after(fleet, ("GET", "/metrics"), chats=2)
+    told = answer.json
+    assert told["worker_id"] == os.getpid()
+    assert told["redis_status"] == "disabled"
+    assert told["sync_enabled"] is False
+    assert datetime.fromisoformat(told["timestamp"]).utcoffset() is not None
+    openai, anthropic = told["circuit_breakers"]["openai"], told["circuit_breakers"]["anthropic"]
+    assert (openai["state"], openai["failure_count"], openai["success_count"]) == ("OPEN", 1, 0)
+    assert (openai["attempts"], openai["outcomes"], openai["transitions"]) == (1, {"failure": 1}, {"OPEN": 1})
+    assert (anthropic["state"], anthropic["failure_count"], anthropic["success_count"]) == ("CLOSED", 0, 2)
+    assert told["requests"] == {"ok": 2}
+
+
+def test_a_worker_with_one_of_two_providers_is_degraded_and_ready() -> None:
+    fleet = {"openai": Fails("openai", 503), "anthropic": Answers("anthropic")}
+    health, ready, providers = after(
+        fleet, ("GET", "/health"), ("GET", "/health/ready"), ("GET", "/providers"), chats=1
+    )
+    assert (health.status, health.json["status"]) == (200, "degraded")
+    assert (ready.status, ready.json["status"]) == (200, "ready")
+    openai, anthropic = providers.json["providers"]
+    assert (openai["available"], openai["circuit_state"], openai["reason"]) == (False, "OPEN", "consecutive_failures")
+    assert 29 < openai["retry_in_s"] <= 30
+    assert (anthropic["available"], anthropic["retry_in_s"]) == (True, None)
+
+
+def test_a_worker_without_an_available_provider_is_alive_and_not_ready() -> None:
+    asked = ("GET", "/health"), ("GET", "/health/ready"), ("GET", "/health/live")
+    health, ready, live = after({"openai": Fails("openai", 503)}, *asked, chats=1)
+    assert (health.status, health.json["status"]) == (503, "unhealthy")
+    assert (ready.status, ready.json["status"]) == (503, "no_available_provider")
+    assert (live.status, live.json["worker_id"]) == (200, os.getpid())
+
+
+def test_a_reset_closes_the_circuit_at_once() -> None:
+    asked = ("POST", "/providers/openai/reset"), ("GET", "/health/ready")
+    reset, ready = after({"openai": Fails("openai", 503)}, *asked, chats=1)
+    assert reset.status == 200
+    assert reset.json["provider"]["circuit_state"] == "CLOSED"
+    assert reset.json["provider"]["failure_count"] == 0
+    assert ready.status == 200
+
+
+def test_a_reset_of_an_unknown_provider_names_the_known_ones() -> None:
+    (answer,) = after({"openai": Answers("openai")}, ("POST", "/providers/opnai/reset"))
+    assert (answer.status, answer.json["error"]) == (404, "unknown_provider")
+    assert "openai" in answer.json["message"]
+
+
+def test_an_unknown_path_is_answered_in_json() -> None:
+    (answer,) = after({"openai": Answers("openai")}, ("GET", "/nowhere"))
+    assert (answer.status, answer.json["error"]) == (404, "not_found")
+
+
+def test_before_its_start_and_after_its_end_a_worker_serves_nothing_and_lives() -> None:
+    async def run() -> list[tuple[int, str]]:
+        app = service({"openai": Answers("openai")})
+        told = []
+        for _ in range(2):
+            for method, path in (
+                ("GET", "/health/ready"),
+                ("POST", "/chat/direct"),
+                ("GET", "/health"),
+                ("GET", "/health/live"),
+            ):
+                answer = await ask(app, method, path, {"message": "x"})
+                assert answer is not None
+                told.append((answer.status, path))
+            async with started(app):
+                pass
+        return told
+
+    statuses = {status for status, path in asyncio.run(run()) if path != "/health/live"}
+    assert statuses == {503}
+
+
+def test_the_schema_describes_every_endpoint() -> None:
+    (answer,) = after({"openai": Answers("openai")}, ("GET", "/openapi.json"))
+    paths = set(answer.json["paths"])
+    chat = {"/chat", "/chat/direct"}
+    assert paths == chat | {
+        "/health",
+        "/health/ready",
+        "/health/live",
+        "/metrics",
+        "/providers",
+        "/providers/{name}/reset",
+    }
+    assert answer.json["components"]["schemas"].keys() >= {
+        "DirectChat",
+        "FullChat",
+        "ChatReply",
+        "FullChatReply",
+        "ErrorReply",
+    }
+
+
+def test_a_provider_is_available_while_its_breaker_admits_or_a_probe_is_due() -> None:
+    breaker = Breaker("openai", ONE_FAILURE, "w")
+    assert available(breaker, 1, 0.0)
+    permit = breaker.admit(0.0)
+    assert isinstance(permit, Permit)
+    breaker.record(permit, Outcome.FAILURE, 0.0)
+    assert not available(breaker, 1, 29.9)
+    assert available(breaker, 1, 30.0)
+    breaker.grant_probe(30.0)
+    assert available(breaker, 1, 30.0)
+    assert isinstance(breaker.admit(30.0), Permit)
+    assert not available(breaker, 1, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("availability", "status", "expected"),
+    [
+        ([True, True], SyncStatus(enabled=True, connected=True), "healthy"),
+        ([True, True], SyncStatus(enabled=False), "healthy"),
+        ([True, True], SyncStatus(enabled=True, connected=False), "degraded"),
+        ([True, False], SyncStatus(enabled=True, connected=True), "degraded"),
+        ([False, False], SyncStatus(enabled=True, connected=True), "unhealthy"),
+        ([True, True], SyncStatus(enabled=True, connected=True, deaf=True), "unhealthy"),
+    ],
+)
+def test_the_overall_status_follows_the_rules(availability: list[bool], status: SyncStatus, expected: str) -> None:
+    assert overall(availability, SyncHealth.of(status)) == expected
