@@ -1,0 +1,168 @@
+"""The server's heart: what it holds and who is connected, and what one request does to that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.sim.redis import admin, connection, hashes, keys, pubsub, scripting, strings, transactions
+from harness.sim.redis.resp import Failure, Reply, Status
+from harness.sim.redis.session import BufferLimit, Session
+from harness.sim.redis.store import CommandError, Database
+from harness.sim.redis.table import Args, Command, by_name, shown, wrong_arity
+
+VERSION = b"7.2.0"
+DATABASES = 16
+EPOCH_S = 1_700_000_000
+"""What TIME says at simulated time 0: an ordinary moment, so that no arithmetic starts at zero."""
+
+QUEUED = Status(b"QUEUED")
+
+_COMMANDS = by_name(
+    admin.COMMANDS
+    + connection.COMMANDS
+    + hashes.COMMANDS
+    + keys.COMMANDS
+    + pubsub.COMMANDS
+    + scripting.COMMANDS
+    + strings.COMMANDS
+    + transactions.COMMANDS
+)
+_BEFORE_AUTH = ("auth", "hello", "quit")
+
+
+@dataclass(slots=True)
+class Stats:
+    """What the server did since it was made, through all its lives.
+
+    commands      done, those by scripts included; `calls` by name
+    published     messages; `delivered`: copies of them to subscribers
+    scripts       runs of scripts
+    connections   taken; `refused`: those that came while it was down
+    waited        times that bytes came while it was paused: nobody answered them then
+    cut           connections broken by a kill, a restart or an operator
+    overflowed    subscribers disconnected for leaving too much unread
+    lost_keys     keys gone by a kill, an empty restart or a flush
+    """
+
+    commands: int = 0
+    published: int = 0
+    delivered: int = 0
+    scripts: int = 0
+    connections: int = 0
+    refused: int = 0
+    waited: int = 0
+    cut: int = 0
+    overflowed: int = 0
+    lost_keys: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+
+
+class Core:
+    """One server process' memory. `now`: simulated seconds; `name` makes its run id; `stats` outlives it."""
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        name: str,
+        password: str | None,
+        limit: BufferLimit,
+        stats: Stats,
+        version: bytes = VERSION,
+    ) -> None:
+        self.now = now
+        self.password = None if password is None else password.encode()
+        self.version = version
+        self.stats = stats
+        self.started_at = now()
+        self.run_id = hashlib.sha1(f"{name}@{self.started_at!r}".encode(), usedforsecurity=False).hexdigest()
+        self.databases = tuple(Database(self.now_ms) for _ in range(DATABASES))
+        self.hub = pubsub.Hub()
+        self.scripts = scripting.Scripts(self)
+        self.sessions: dict[Session, None] = {}
+        self._limit = limit
+
+    def now_us(self) -> int:
+        """The server's time in microseconds."""
+        return EPOCH_S * 1_000_000 + int(self.now() * 1e6)
+
+    def now_ms(self) -> int:
+        """The server's time in milliseconds."""
+        return self.now_us() // 1000
+
+    def db(self, session: Session) -> Database:
+        """The database that the client has selected."""
+        return self.databases[session.database]
+
+    # -- requests
+
+    def execute(self, session: Session, request: Args) -> Reply:
+        """What to answer to one request."""
+        try:
+            command = self._allowed(session, request)
+        except CommandError as error:
+            if session.transaction is not None:
+                session.transaction.broken = True
+            return failure(error)
+        if session.transaction is not None and not command.immediate:
+            session.transaction.queue.append((command, request))
+            return QUEUED
+        return self.run(command, session, request)
+
+    def run(self, command: Command, session: Session, request: Args) -> Reply:
+        """Do one command, and count it."""
+        stats = self.stats
+        stats.commands += 1
+        stats.calls[command.name] = stats.calls.get(command.name, 0) + 1
+        try:
+            return command.run(self, session, request)
+        except CommandError as error:
+            return failure(error)
+
+    def find(self, request: Args) -> Command | None:
+        """The command of that name."""
+        return _COMMANDS.get(request[0].upper())
+
+    def _allowed(self, session: Session, request: Args) -> Command:
+        command = self.find(request)
+        if command is None:
+            words = "".join(f"'{shown(word)}' " for word in request[1:])
+            raise CommandError(f"ERR unknown command '{shown(request[0])}', with args beginning with: {words[:128]}")
+        if not command.takes(len(request)):
+            raise wrong_arity(command.name)
+        if self.password is not None and not session.authenticated and command.name not in _BEFORE_AUTH:
+            raise CommandError("NOAUTH Authentication required.")
+        if session.subscriptions and not session.resp3 and not command.subscribed:
+            raise CommandError(
+                f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+                "are allowed in this context"
+            )
+        return command
+
+    # -- clients
+
+    def deliver(self, session: Session, data: bytes) -> None:
+        """Send a subscriber a message, unless it leaves too much unread: then it is disconnected, as Redis does."""
+        session.wire.write(data)
+        self.stats.delivered += 1
+        if session.overflows(self._limit, self.now()):
+            self.stats.overflowed += 1
+            self.disconnect(session)
+
+    def disconnect(self, session: Session) -> None:
+        """Break a client's connection."""
+        self.forget(session)
+        session.wire.abort()
+
+    def forget(self, session: Session) -> None:
+        """A client is gone."""
+        session.ended = True
+        self.hub.forget(session)
+        self.sessions.pop(session, None)
+
+
+def failure(error: CommandError) -> Failure:
+    """A command's error as a reply."""
+    return Failure(str(error).encode("utf-8", "surrogateescape").replace(b"\r", b" ").replace(b"\n", b" "))
