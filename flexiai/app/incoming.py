@@ -49,13 +49,13 @@ def new_id() -> str:
 async def read_body(receive: Receive) -> bytes:
     """The whole body. BodyTooLarge, or CallerGone if it broke off."""
     message = await receive()
-    body = b""
+    body = bytearray()
     while message["type"] == "http.request":
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise BodyTooLarge
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
         message = await receive()
     raise CallerGone
 

@@ -1,0 +1,3 @@
+wrk.method = "POST"
+wrk.body   = '{"message": "Hello", "temperature": 0.7}'
+wrk.headers["Content-Type"] = "application/json"
