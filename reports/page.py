@@ -20,11 +20,10 @@ from reports.palette import VERDICT_SYMBOLS, Verdict
 from reports.series.fleet import Fleet
 from reports.tables import (
     InvariantRow,
+    breaches,
     fault_rows,
     invariant_rows,
     news_rows,
-    violation_count,
-    violation_texts,
 )
 from reports.tiles import meaning, tiles_of, unit
 from reports.view import RunView, world
@@ -88,8 +87,7 @@ def render(view: RunView, fleet: Fleet, timeline: Drawing, news: Drawing) -> str
             chips=tuple(chips_of(view)),
             tiles=tiles_of(view),
             drawings=Drawings(timeline.markup, news.markup),
-            violations=violation_texts(view, fleet),
-            violation_count=violation_count(view.judgement.findings),
+            breaches=breaches(view, fleet),
             news=news_rows(view.news, fleet),
             invariants=invariants,
             invariant_summary=_summary(invariants),

@@ -18,7 +18,8 @@ from reports.view import RunView
 from reports.wording import duration
 
 WORST_NEWS = 8
-MOST_VIOLATIONS = 20
+IN_FULL = 3
+FOLDED = 12
 MOST_PROOF = 12
 
 
@@ -39,13 +40,24 @@ class InvariantRow:
 
 @dataclass(frozen=True, slots=True)
 class ViolationText:
-    """One violation and what proves it."""
+    """One violation and what proves it; `more` entries of the proof were left out."""
 
-    rule: str
     at: str
     text: str
     proof: tuple[Told, ...]
     more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One broken invariant, by itself so that a frequent one hides no other: the first violations, some folded, the rest."""
+
+    rule: str
+    sentence: str
+    times: str
+    first: tuple[ViolationText, ...]
+    folded: tuple[ViolationText, ...]
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +92,10 @@ def invariant_rows(view: RunView) -> tuple[InvariantRow, ...]:
     return tuple(sorted([*rows, *off], key=_gravity))
 
 
-def violation_texts(view: RunView, fleet: Fleet) -> tuple[ViolationText, ...]:
-    """The first violations in time, whichever rule they break."""
-    found = [violation for finding in view.judgement.findings for violation in finding.violations]
-    return tuple(_violation(v, fleet) for v in sorted(found, key=lambda v: v.t)[:MOST_VIOLATIONS])
-
-
-def violation_count(findings: Sequence[Finding]) -> int:
-    """All violations, those that were not kept included."""
-    return sum(finding.found for finding in findings)
+def breaches(view: RunView, fleet: Fleet) -> tuple[Breach, ...]:
+    """Every broken invariant, the one that was broken first at the top."""
+    broken = sorted((f for f in view.judgement.findings if f.violations), key=lambda f: f.violations[0].t)
+    return tuple(_breach(finding, fleet) for finding in broken)
 
 
 def fault_rows(view: RunView, fleet: Fleet) -> tuple[FaultRow, ...]:
@@ -152,12 +159,19 @@ def _gravity(row: InvariantRow) -> int:
     return {"fail": 0, "unknown": 1}.get(row.verdict, 2)
 
 
+def _breach(finding: Finding, fleet: Fleet) -> Breach:
+    shown = [_violation(v, fleet) for v in finding.violations[: IN_FULL + FOLDED]]
+    return Breach(
+        rule=finding.id,
+        sentence=_SENTENCES.get(finding.id, ""),
+        times="once" if finding.found == 1 else f"{finding.found:,} times",
+        first=tuple(shown[:IN_FULL]),
+        folded=tuple(shown[IN_FULL:]),
+        left_out=finding.found - len(shown),
+    )
+
+
 def _violation(violation: Violation, fleet: Fleet) -> ViolationText:
     proof = tuple(tell(entry, fleet) for entry in violation.proof[:MOST_PROOF])
-    return ViolationText(
-        violation.rule,
-        moment(violation.t),
-        fleet.named(violation.text),
-        proof,
-        max(0, len(violation.proof) - MOST_PROOF),
-    )
+    left_out = max(0, len(violation.proof) - MOST_PROOF)
+    return ViolationText(moment(violation.t), fleet.named(violation.text), proof, left_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from harness.metrics import METRICS
 from reports.palette import VERDICT_SYMBOLS, Verdict
@@ -23,6 +24,11 @@ TITLES = {
     "sync_latency.p99": "Sync latency, p99",
     "sync_latency.max": "Sync latency, worst",
     "probes": "Probes",
+    "probing_workers_max": "Workers probing at a time",
+    "recovery_s": "Recovered after",
+    "lost_requests": "Lost requests",
+    "lost_notices": "Lost notices",
+    "sync_spread.max": "Until the last had heard",
     "opens": "Openings",
     "latency.p50": "Latency, median",
     "latency.p99": "Latency, p99",
@@ -34,18 +40,21 @@ TITLES = {
 
 KEY_FIGURES = (
     "requests",
-    "failed_requests",
     "availability",
-    "detection_s",
+    "failed_requests",
     "sync_latency.p50",
     "sync_latency.p99",
+    "detection_s",
+    "recovery_s",
     "duplicate_attempts",
     "probes",
     "latency.p50",
     "latency.p99",
     "failover_added_latency.p50",
     "amplification",
+    "lost_notices",
 )
+MOST_TILES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,13 @@ class Tile:
 
 
 def tiles_of(view: RunView) -> tuple[Tile, ...]:
-    """Expected figures in the scenario's order, then the rest of the key figures that were measured."""
+    """Expected figures in the scenario's order, then of the other key figures as many as make two rows."""
     expected = tuple(_expected(view))
     named = set() if view.scenario.expect == "fail" else {e.metric for e in view.scenario.expect}
     metrics = view.judgement.metrics
     others = (name for name in KEY_FIGURES if name not in named and metrics.get(name) is not None)
-    return (*expected, *(Tile(title(name), measured(metrics[name], unit(name))) for name in others))
+    more = (Tile(title(name), measured(metrics[name], unit(name))) for name in others)
+    return (*expected, *islice(more, max(0, MOST_TILES - len(expected))))
 
 
 def title(metric: str) -> str:

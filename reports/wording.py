@@ -46,8 +46,8 @@ def digits(value: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital letter and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """With a full stop."""
+    return text + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def plural(number: int, noun: str) -> str:

@@ -95,12 +95,23 @@ class _Fleet:
 
     def _move(self, worker: str, to: State, cause: Cause, now: float) -> None:
         frm = self.state.get(worker, State.CLOSED)
-        if frm is not to:
-            self.state[worker] = to
-            self.failures[worker] = 0
-            self.out.append(
-                ev.Transition(t=now, worker=worker, provider="openai", frm=frm, to=to, cause=cause, epoch=self.epoch)
+        if frm is to:
+            return
+        self.out.append(
+            ev.Transition(
+                t=now,
+                worker=worker,
+                provider="openai",
+                frm=frm,
+                to=to,
+                cause=cause,
+                epoch=self.epoch,
+                open_for_s=max(0.0, self.due - now) if to is State.OPEN else 0.0,
+                failure_count=self.failures.get(worker, 0),
             )
+        )
+        self.state[worker] = to
+        self.failures[worker] = 0
 
 
 def an_outage(scenario: Scenario, seed: int = 7, *, complete: bool = True) -> hs.History:
