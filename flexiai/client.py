@@ -23,6 +23,7 @@ import msgspec
 from flexiai.assembly import checked, open_providers, sync_of
 from flexiai.attempt import Candidate
 from flexiai.chat import ChatCompletion, ChatRequest, Message
+from flexiai.clock import clock_of
 from flexiai.core.breaker import Breaker
 from flexiai.emitter import Emitter
 from flexiai.errors import FlexiAIError
@@ -168,7 +169,7 @@ class AsyncFlexiAI:
 
     @staticmethod
     def _now() -> float:
-        return asyncio.get_running_loop().time()
+        return clock_of(asyncio.get_running_loop())()
 
 
 class AsyncCompletions:

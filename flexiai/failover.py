@@ -20,6 +20,7 @@ from typing import Literal
 from flexiai.attempt import Attempt, Candidate, refused, to_caller, understood
 from flexiai.budget import RetryBudget
 from flexiai.chat import ChatCompletion, ChatRequest
+from flexiai.clock import clock_of
 from flexiai.core.breaker import Permit, Refusal
 from flexiai.core.outcome import Outcome, Trouble
 from flexiai.core.routing import soonest_s
@@ -71,7 +72,7 @@ class Failover:
         self._emit = emit
         self._worker = worker
         self._rng = rng
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock_of(asyncio.get_running_loop())
 
     async def answer(self, chat: ChatRequest) -> ChatCompletion:
         """The first answer that a provider gives. The request must have an id.

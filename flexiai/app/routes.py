@@ -14,6 +14,7 @@ from flexiai.app.metrics import metrics
 from flexiai.app.refusals import no_such_provider, not_serving
 from flexiai.app.replies import Reply
 from flexiai.app.worker import Desk, Worker
+from flexiai.clock import clock_of
 
 
 def add_health(app: FastAPI, desk: Desk) -> None:
@@ -66,4 +67,4 @@ def _reset(worker: Worker, name: str) -> Reply:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return clock_of(asyncio.get_running_loop())()

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Mapping
 from random import Random
 
+from flexiai.clock import clock_of
 from flexiai.core.breaker import Breaker
 from flexiai.errors import SyncError
 from flexiai.events import Event
@@ -50,7 +51,7 @@ class Replicator:
         """Nothing runs before `start`. `breakers` by provider; `worker` must be unique in the fleet."""
         self._site = Site(worker, self._now, emit, config, rng)
         self._bus = bus
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._clock: Callable[[], float] | None = None
         self._joined = asyncio.Event()
         self._link = Link(self._site)
         facts = Facts(self._site, breakers, stirred=self.announce)
@@ -76,7 +77,7 @@ class Replicator:
 
     async def start(self) -> bool:
         """Join the fleet; returns once its view was read (True) or after the join timeout (False: it joins later)."""
-        self._loop = asyncio.get_running_loop()
+        self._clock = clock_of(asyncio.get_running_loop())
         for watched in (self._ear, *self._hands):
             watched.start()
         with contextlib.suppress(TimeoutError):
@@ -112,7 +113,7 @@ class Replicator:
             gate.rejoined()
 
     def _now(self) -> float:
-        return (self._loop or asyncio.get_running_loop()).time()
+        return (self._clock or clock_of(asyncio.get_running_loop()))()
 
     def _hand(self, name: str, work: Work) -> Watched:
         return Watched(
