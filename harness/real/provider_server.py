@@ -110,11 +110,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"provider-server: {message}\n")
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="provider-server", description="A provider that speaks the vendors' HTTP formats.")
     parser.add_argument("--name", required=True, help="who it says it is")
-    parser.add_argument("--port", type=int, default=0, help="where it serves (0: a free port)")
-    parser.add_argument("--control-port", type=int, default=0, help="where it is told to break and to heal")
+    parser.add_argument("--port", type=_port, default=0, help="where it serves (0: a free port)")
+    parser.add_argument("--control-port", type=_port, default=0, help="where it is told to break and to heal")
     parser.add_argument("--wire", choices=sorted(WIRES), default="both", help="the formats it speaks")
     parser.add_argument("--ledger", type=Path, help="file to which it appends a line for every request")
     parser.add_argument("--latency-median", type=float, default=0.0, metavar="SECONDS")

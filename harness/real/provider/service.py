@@ -116,11 +116,10 @@ def cut(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def reset(transport: asyncio.BaseTransport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """End a connection as a dying host does: with a reset."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    if isinstance(transport, asyncio.WriteTransport):
-        transport.abort()
+    transport.abort()
 
 
 def _refusal(wire: Wire, order: Order) -> web.Response:

@@ -1,4 +1,4 @@
-"""Anthropic's messages (API version 2023-06-01), as a server speaks them: strict, as the vendor is."""
+"""Anthropic's messages, as a server speaks them: strict, as the vendor is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class AnthropicWire:
 
     def understand(self, body: bytes, headers: Mapping[str, str]) -> Asked:
         """The request, or Rejected."""
-        if not headers.get("x-api-key"):
+        if not (headers.get("x-api-key") or headers.get("Authorization")):  # the vendor's SDK sends the key as a bearer
             raise Rejected(401, "x-api-key header is required")
         if not headers.get("anthropic-version"):
             raise Rejected(400, "anthropic-version: header is required")

@@ -1,0 +1,285 @@
+"""A real provider breaks and heals as told, and its ledger and its evidence say so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from harness.history import ProviderServed
+from tests.provider_process import ProviderProcess, provider_process
+
+pytestmark = pytest.mark.real
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "one two three"}]}
+HEADERS = {"Authorization": "Bearer k"}
+TICK_S = 0.002  # uvloop's timers tick in milliseconds
+BOUND = aiohttp.ClientTimeout(total=20)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderProcess]:
+    with provider_process(tmp_path_factory.mktemp("provider"), "--seed", "7") as process:
+        yield process
+
+
+@pytest.fixture(autouse=True)
+def _healed(server: ProviderProcess) -> Iterator[None]:
+    yield
+    server.heal_all()
+
+
+async def post(
+    session: aiohttp.ClientSession, server: ProviderProcess, request: str, **body: Any
+) -> tuple[int, str, Any]:
+    """Status, Retry-After and text of the answer to one request."""
+    async with session.post(
+        f"{server.openai_url}/chat/completions", json={**BODY, **body}, headers={**HEADERS, "X-Request-ID": request}
+    ) as answer:
+        return answer.status, answer.headers.get("Retry-After", ""), await answer.text()
+
+
+def ask(server: ProviderProcess, request: str, **body: Any) -> tuple[int, str, str]:
+    """The same, on a connection of its own."""
+
+    async def scene() -> tuple[int, str, str]:
+        async with aiohttp.ClientSession(timeout=BOUND) as session:
+            return await post(session, server, request, **body)
+
+    return asyncio.run(scene())
+
+
+async def until(condition: Any) -> None:
+    """Wait, for a bounded time, until a condition holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_without_a_fault_a_request_is_answered_and_entered_without_one(server: ProviderProcess) -> None:
+    status, _, text = ask(server, "plain")
+    assert status == 200
+    assert "openai answers as m to 3 words." in text
+    entry = server.of("plain")
+    assert entry == ProviderServed(
+        t=entry.t, provider="openai", request="plain", began=entry.began, result="ok", status=200, fault=None
+    )
+    assert entry.began <= entry.t
+
+
+@pytest.mark.parametrize(
+    ("index", "order", "status", "retry_after", "words"),
+    [
+        (1, {"inject": "error", "status": 500}, 500, "", "server_error"),
+        (2, {"inject": "error"}, 503, "", "told to fail"),
+        (3, {"inject": "error", "status": 503, "retry_after": 2.5}, 503, "2.5", ""),
+        (4, {"inject": "error", "status": 400, "code": "billing_hard_limit_reached"}, 400, "", "billing_hard_limit"),
+        (5, {"inject": "rate_limit"}, 429, "", "rate_limit_exceeded"),
+        (6, {"inject": "rate_limit", "retry_after": 8.0}, 429, "8", "rate_limit_exceeded"),
+        (7, {"inject": "error_body", "message": "sorry"}, 200, "", '"error":{"message":"sorry"'),
+        (8, {"inject": "malformed"}, 200, "", '{"id":'),
+    ],
+)
+def test_a_fault_shapes_the_answer_until_it_heals(
+    server: ProviderProcess, index: int, order: dict[str, Any], status: int, retry_after: str, words: str
+) -> None:
+    assert server.put(index, **order) == 200
+    answer = ask(server, f"broken-{index}")
+    assert answer[:2] == (status, retry_after)
+    assert words in answer[2]
+    entry = server.of(f"broken-{index}")
+    assert (entry.result, entry.status, entry.fault) == ("error", status, index)
+    assert server.fault(index).shaped == 1
+
+    assert server.heal(index) == 200
+    assert ask(server, f"healed-{index}")[0] == 200
+    assert server.of(f"healed-{index}").fault is None
+    assert (server.fault(index).standing, server.fault(index).shaped) == (False, 1)
+
+
+def test_a_truncated_answer_ends_in_mid_body(server: ProviderProcess) -> None:
+    server.put(11, inject="truncated")
+    for stream in (False, True):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            ask(server, f"truncated-{stream}", stream=stream)
+        assert server.of(f"truncated-{stream}").fault == 11
+
+
+def test_a_hang_ends_without_an_answer_when_it_heals(server: ProviderProcess) -> None:
+    async def scene() -> None:
+        server.put(12, inject="hang")
+        async with aiohttp.ClientSession(timeout=BOUND) as session:
+            hanging = asyncio.create_task(post(session, server, "hang"))
+            await until(lambda: server.fault(12).shaped == 1)
+            assert server.state().in_flight == 1
+            assert not hanging.done()
+            server.heal(12)
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await hanging
+            assert (await post(session, server, "after-hang"))[0] == 200
+
+    asyncio.run(scene())
+    assert (server.of("hang").result, server.of("hang").fault) == ("hung", 12)
+    assert server.of("after-hang").fault is None
+
+
+@pytest.mark.parametrize(
+    ("index", "order", "result"), [(13, {"inject": "hang"}, "hung"), (14, {"inject": "latency", "add": 60}, "gone")]
+)
+def test_a_caller_who_leaves_before_the_answer_is_entered_as_such(
+    server: ProviderProcess, index: int, order: dict[str, Any], result: str
+) -> None:
+    async def scene() -> None:
+        server.put(index, **order)
+        async with aiohttp.ClientSession(timeout=BOUND) as session:
+            waiting = asyncio.create_task(post(session, server, f"left-{index}"))
+            await until(lambda: server.fault(index).shaped == 1)
+            waiting.cancel()
+            await until(lambda: server.state().in_flight == 0)
+
+    asyncio.run(scene())
+    entry = server.of(f"left-{index}")
+    assert (entry.result, entry.status, entry.fault) == (result, None, index)
+
+
+def test_latency_delays_an_answer_and_is_evident(server: ProviderProcess) -> None:
+    server.put(15, inject="latency", add=0.15)
+    assert ask(server, "late")[0] == 200
+    entry = server.of("late")
+    assert (entry.result, entry.fault) == ("ok", 15)
+    assert entry.t - entry.began >= 0.15 - TICK_S
+
+
+def test_of_two_faults_the_one_that_decides_the_answer_is_entered_and_both_have_evidence(
+    server: ProviderProcess,
+) -> None:
+    server.put(16, inject="latency", add=0.05)
+    server.put(17, inject="error", status=502)
+    assert ask(server, "both")[0] == 502
+    entry = server.of("both")
+    assert entry.fault == 17
+    assert entry.t - entry.began >= 0.05 - TICK_S
+    assert (server.fault(16).shaped, server.fault(17).shaped) == (1, 1)
+
+
+def test_a_share_shapes_some_requests_and_leaves_the_others(server: ProviderProcess) -> None:
+    async def scene() -> list[int]:
+        async with aiohttp.ClientSession(timeout=BOUND) as session:
+            return [(await post(session, server, f"share-{i}"))[0] for i in range(60)]
+
+    server.put(18, inject="error", status=500, share=0.5)
+    statuses = asyncio.run(scene())
+    faults = [server.of(f"share-{i}").fault for i in range(60)]
+    assert faults == [18 if status == 500 else None for status in statuses]
+    assert 0 < server.fault(18).shaped == statuses.count(500) < 60
+
+
+def test_refuse_shuts_the_port_and_cuts_what_is_connected_until_it_heals(server: ProviderProcess) -> None:
+    async def scene() -> None:
+        async with aiohttp.ClientSession(timeout=BOUND) as session:
+            assert (await post(session, server, "kept-alive"))[0] == 200
+            server.put(19, inject="refuse")
+            assert not server.state().open
+            assert server.fault(19).cut == 1
+            for _ in range(2):
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await post(session, server, "refused")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", server.port)
+            server.heal(19)
+            assert server.state().open
+            assert (await post(session, server, "let-in"))[0] == 200
+
+    asyncio.run(scene())
+    assert [e for e in server.served() if e.request == "refused"] == []
+    assert server.of("let-in").fault is None
+
+
+def test_refuse_loses_what_is_under_way(server: ProviderProcess) -> None:
+    async def scene() -> None:
+        server.put(20, inject="latency", add=60)
+        async with aiohttp.ClientSession(timeout=BOUND) as session:
+            waiting = asyncio.create_task(post(session, server, "slow"))
+            await until(lambda: server.fault(20).shaped == 1)
+            server.put(21, inject="refuse")
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await waiting
+            await until(lambda: server.state().in_flight == 0)
+
+    asyncio.run(scene())
+    assert server.of("slow").result == "gone"
+    assert server.fault(21).cut == 1
+
+
+def test_the_port_is_shut_until_the_last_refuse_has_healed(server: ProviderProcess) -> None:
+    server.put(22, inject="refuse")
+    server.put(23, inject="refuse")
+    server.heal(22)
+    assert not server.state().open
+    server.heal(23)
+    assert server.state().open
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"inject": "explode"},
+        {"inject": "error", "status": 200},
+        {"inject": "error", "share": 2},
+        {"inject": "latency", "add": -1},
+        {"inject": "error", "statsu": 500},
+        {"status": 500},
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_and_changes_nothing(
+    server: ProviderProcess, order: dict[str, Any]
+) -> None:
+    before = server.state().faults
+    assert server.put(99, **order) == 400
+    assert server.state().faults == before
+
+
+def test_only_what_stands_can_be_healed(server: ProviderProcess) -> None:
+    assert server.heal(98) == 404
+    server.put(24, inject="error")
+    assert (server.heal(24), server.heal(24)) == (200, 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status"),
+    [
+        ("/v1/chat/completions", BODY, {}, 401),
+        ("/v1/chat/completions", {"model": "m"}, HEADERS, 400),
+        ("/v1/chat/completions", {**BODY, "temperature": 2.5}, HEADERS, 400),
+        ("/v1/messages", {**BODY, "max_tokens": 5}, {"anthropic-version": "2023-06-01"}, 401),
+        ("/v1/messages", {**BODY, "max_tokens": 5}, {"x-api-key": "k"}, 400),
+        ("/v1/messages", BODY, {"x-api-key": "k", "anthropic-version": "2023-06-01"}, 400),
+        (
+            "/v1/messages",
+            {**BODY, "max_tokens": 5, "temperature": 1.5},
+            {"x-api-key": "k", "anthropic-version": "2023-06-01"},
+            400,
+        ),
+        (
+            "/v1/messages",
+            {"model": "m", "max_tokens": 5, "messages": [{"role": "system", "content": "x"}]},
+            {"x-api-key": "k", "anthropic-version": "2023-06-01"},
+            400,
+        ),
+        ("/v1/nothing", BODY, HEADERS, 404),
+    ],
+)
+def test_a_request_that_a_vendor_refuses_is_refused(
+    server: ProviderProcess, path: str, body: Any, headers: dict[str, str], status: int
+) -> None:
+    async def scene() -> int:
+        async with (
+            aiohttp.ClientSession(timeout=BOUND) as session,
+            session.post(server.url + path, json=body, headers=headers) as answer,
+        ):
+            return answer.status
+
+    assert asyncio.run(scene()) == status
