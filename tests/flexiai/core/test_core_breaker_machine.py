@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from flexiai.core.breaker import Adoption, Breaker, Change, Permit, Refusal
-from flexiai.core.circuit import Cause, Circuit, State
+from flexiai.core.circuit import Cause, Circuit, Proposal, State, rebased
 from flexiai.core.outcome import Outcome
 from flexiai.types import BreakerConfig
 
@@ -48,6 +48,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.failed = self.probes_ok = 0
         self.epoch = 0
         self.life = 0
+        self.sent: Proposal | None = None
 
     # What this worker does
 
@@ -116,6 +117,12 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (change is not None) == due
         self._note(change)
 
+    @precondition(lambda self: self.breaker.state is OPEN)
+    @rule()
+    def a_probe_is_due_and_granted(self) -> None:
+        self.now = max(self.now, self.breaker.open_until)
+        self.grant()
+
     @rule()
     def revoke(self) -> None:
         probing = self.breaker.state is HALF_OPEN
@@ -170,27 +177,42 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (b.state, b.circuit, b.proposal, b.generation) == before
         assert b.open_until <= was_until
 
-    @precondition(lambda self: self.breaker.proposal is not None)
+    @precondition(lambda self: self.breaker.proposal is not None and self.sent is None)
     @rule()
-    def accepted(self) -> None:
-        b, sent = self.breaker, self.breaker.proposal
-        assert sent is not None
-        fact = replace(self._fact(1, sent.state, sent.reason), worker="w", rounds=sent.rounds)
-        adoption = b.settle(sent, True, fact, self.now, sent.open_for_ms / 1000)
-        assert adoption == Adoption(news=True, transition=None)
-        assert b.proposal is None
-        assert b.circuit == fact
+    def tell(self) -> None:
+        self.sent = self.breaker.proposal
 
-    @precondition(lambda self: self.breaker.proposal is not None)
+    @precondition(lambda self: self.sent is not None)
+    @rule(ahead=st.integers(-1, 1))
+    def accepted(self, ahead: int) -> None:
+        b, sent, pending = self.breaker, self._answered(), self.breaker.proposal
+        epoch = max(sent.base + 1, b.circuit.epoch + ahead)
+        news = epoch > b.circuit.epoch
+        fact = replace(self._fact(0, sent.state, sent.reason), epoch=epoch, worker="w", rounds=sent.rounds)
+        adoption = b.settle(sent, True, fact, self.now, sent.open_for_ms / 1000)
+        assert adoption.news == news
+        assert b.proposal != sent
+        if pending is not None and pending != sent:
+            assert b.proposal == (rebased(pending, epoch) if news else pending)
+        self._heard(adoption)
+
+    @precondition(lambda self: self.sent is not None)
     @rule(ahead=st.integers(0, 2), state=st.sampled_from([CLOSED, OPEN]), left_s=SECONDS)
     def overruled(self, ahead: int, state: State, left_s: float) -> None:
-        b, sent = self.breaker, self.breaker.proposal
-        assert sent is not None
-        fact = self._fact(ahead, state, Cause.SYNC) if ahead else b.circuit
+        b, sent, pending = self.breaker, self._answered(), self.breaker.proposal
+        fact = self._fact(ahead, state, Cause.CONSECUTIVE_FAILURES) if ahead else b.circuit
         adoption = b.settle(sent, False, fact, self.now, left_s if fact.state is OPEN else 0.0)
         assert adoption.news == bool(ahead)
-        assert (b.state is CLOSED) == (fact.state is CLOSED)
+        if pending == sent:
+            assert (b.state is CLOSED) == (fact.state is CLOSED)
+        elif pending is not None and pending.state is not fact.state:
+            assert b.proposal == pending
         self._heard(adoption)
+
+    def _answered(self) -> Proposal:
+        assert self.sent is not None
+        sent, self.sent = self.sent, None
+        return sent
 
     def _fact(self, ahead: int, state: State, reason: Cause) -> Circuit:
         return Circuit(epoch=self.breaker.circuit.epoch + ahead, state=state, reason=reason, worker="another")
@@ -245,4 +267,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -1,0 +1,101 @@
+"""Facts merge to one, whatever their order; a store accepts by epoch, and by age of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flexiai.core.circuit import Cause, Circuit, Proposal, State, decide, merge
+
+FACTS = st.builds(
+    Circuit,
+    epoch=st.integers(0, 4),
+    state=st.sampled_from([State.CLOSED, State.OPEN]),
+    reason=st.sampled_from(Cause),
+    worker=st.sampled_from(["a", "b"]),
+    since_ms=st.integers(0, 5),
+    open_for_ms=st.integers(0, 5),
+    failure_count=st.integers(0, 2),
+    rounds=st.integers(0, 2),
+)
+PROPOSALS = st.builds(
+    Proposal,
+    base=st.integers(0, 4),
+    state=st.sampled_from([State.CLOSED, State.OPEN]),
+    reason=st.sampled_from(Cause),
+    worker=st.sampled_from(["a", "b"]),
+    seen_at=st.just(0.0),
+    open_for_ms=st.integers(0, 5),
+    forced=st.booleans(),
+)
+AGES = st.integers(0, 10)
+
+
+@given(a=FACTS, b=FACTS)
+def test_merge_is_commutative(a: Circuit, b: Circuit) -> None:
+    assert merge(a, b) == merge(b, a)
+
+
+@given(a=FACTS, b=FACTS, c=FACTS)
+def test_merge_is_associative(a: Circuit, b: Circuit, c: Circuit) -> None:
+    assert merge(merge(a, b), c) == merge(a, merge(b, c))
+
+
+@given(a=FACTS, b=FACTS)
+def test_merge_is_idempotent_and_never_goes_back(a: Circuit, b: Circuit) -> None:
+    both = merge(a, b)
+    assert merge(a, a) == a
+    assert merge(both, a) == merge(both, b) == both
+    assert both.epoch == max(a.epoch, b.epoch)
+
+
+@given(a=FACTS, b=FACTS)
+def test_of_one_epoch_open_wins(a: Circuit, b: Circuit) -> None:
+    b = replace(b, epoch=a.epoch)
+    if State.OPEN in (a.state, b.state):
+        assert merge(a, b).state is State.OPEN
+
+
+@given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
+def test_what_is_accepted_is_the_proposal_on_a_newer_epoch(stored: Circuit, proposal: Proposal, age_ms: int) -> None:
+    accepted = decide(stored, proposal, age_ms, 10)
+    if accepted is not None:
+        assert accepted.epoch == max(stored.epoch, proposal.base) + 1
+        assert (accepted.state, accepted.reason, accepted.worker) == (proposal.state, proposal.reason, proposal.worker)
+        assert accepted.since_ms == 10 - age_ms
+
+
+@given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
+def test_on_the_stored_epoch_or_by_an_operators_word_it_is_accepted(
+    stored: Circuit, proposal: Proposal, age_ms: int
+) -> None:
+    if proposal.forced or proposal.base >= stored.epoch:
+        assert decide(stored, proposal, age_ms, 10) is not None
+
+
+@given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
+def test_a_late_proposal_needs_another_state_and_newer_evidence_and_open_wins_a_tie(
+    stored: Circuit, proposal: Proposal, age_ms: int
+) -> None:
+    proposal = replace(proposal, forced=False)
+    if proposal.base >= stored.epoch:
+        return
+    seen_ms = 10 - age_ms
+    newer = seen_ms > stored.since_ms or (seen_ms == stored.since_ms and proposal.state is State.OPEN)
+    assert (decide(stored, proposal, age_ms, 10) is not None) == (proposal.state is not stored.state and newer)
+
+
+@given(stored=FACTS, a=PROPOSALS, b=PROPOSALS)
+def test_two_workers_that_trip_at_once_cause_one_transition(stored: Circuit, a: Proposal, b: Proposal) -> None:
+    a, b = (replace(p, base=stored.epoch, state=State.OPEN, forced=False) for p in (a, b))
+    first = decide(stored, a, 0, 10)
+    assert first is not None
+    assert decide(first, b, 0, 10) is None
+
+
+@given(fact=FACTS, now_ms=st.integers(0, 20))
+def test_what_is_left_never_is_negative_and_ends(fact: Circuit, now_ms: int) -> None:
+    expected = fact.since_ms + fact.open_for_ms - now_ms if fact.state is State.OPEN else 0
+    assert fact.left_ms(now_ms) == max(0, expected)
