@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
+from weakref import WeakSet
 
 from harness.sim.afterlife import lay_to_rest
 from harness.sim.dialing import Streams
@@ -67,6 +68,7 @@ class SimLoop(Streams):
         self._tick = Tick()
         self._on_tick = (self._run_tick,)
         self._tasks_made = 0
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._remains: list[asyncio.Task[Any]] = []
 
     # -- callbacks and timers
@@ -163,7 +165,9 @@ class SimLoop(Streams):
         context: Context | None = None,
     ) -> asyncio.Task[T]:
         self._tasks_made += 1
-        return asyncio.Task(coro, loop=self, name=name or f"{self.host}-{self._tasks_made}", context=context)
+        task = asyncio.Task(coro, loop=self, name=name or f"{self.host}-{self._tasks_made}", context=context)
+        self._tasks.add(task)  # asyncio.all_tasks would look through those of every process
+        return task
 
     def get_task_factory(self) -> None:
         return None
@@ -200,11 +204,15 @@ class SimLoop(Streams):
             self._missed = False
             self._arm()
 
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Its tasks that have not ended, in no order that means anything."""
+        return [task for task in self._tasks if not task.done()]
+
     def die(self) -> None:
         """SIGKILL: nothing ever runs here again."""
         if not self.dead:
             self.dead = self._frozen = self._armed = True
-            self._remains = [*asyncio.all_tasks(self)]
+            self._remains = self.tasks()
 
     def bury(self) -> None:
         """Let go of what a dead process left suspended, once nobody watches any more."""

@@ -94,7 +94,7 @@ class SimProcess:
         self._on_end(how)
 
     def _tell_of_tasks_left(self) -> None:
-        for name in sorted(_what_it_runs(task) for task in asyncio.all_tasks(self.loop)):
+        for name in sorted(_what_it_runs(task) for task in self.loop.tasks()):
             self._trouble(f"a task was left behind at the end: {name}", None)
 
 
