@@ -50,7 +50,7 @@ class ViolationText:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One broken invariant, by itself so that a frequent one hides no other: the first violations, some folded, the rest."""
+    """One broken invariant, apart, so that a frequent one hides no other: its first violations in full, some folded."""
 
     rule: str
     sentence: str

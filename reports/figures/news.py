@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ _BOTTOM_IN = 0.55
 _MOST_TRANSITIONS = 14
 _SHORTEST_S = 1e-5  # a log axis has no zero
 _FAR_S = 1e6  # beyond any axis: the line goes on at 100 %
+_LABEL_FITS_UNTIL = 0.72  # share of the width; a mark beyond has its label on the left
 _MOST_VECTORS = 800  # marks beyond which they are drawn as pixels, to keep the page small
 _MARKS: Mapping[Via, tuple[str, str]] = {
     "notice": ("o", "#0072B2"),
@@ -48,8 +50,8 @@ def spread(news: Sequence[Heard], limit_s: float | None = None) -> Figure:
         _half(right, "Transition by transition", height)
         whole = sorted(n.late_s for n in news if not n.cut)
         if whole:
-            _ecdf(left, whole, limit_s)
             _time_axis(left, whole, limit_s)
+            _ecdf(left, whole, limit_s)
         else:
             style.nothing(left, "no transition was shared")
         if news:
@@ -84,8 +86,17 @@ def _mark(axes: Axes, at: float, share: float, name: str, lower: float) -> None:
     """A dot on the line, with its name beside it, a little `lower` where the line itself would run through it."""
     axes.plot([at, at], [0, share], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
     axes.plot(at, share, marker="o", markersize=5, color=INK)
-    words = f"{name} {duration(at)}"
-    axes.annotate(words, (at, share - lower), xytext=(8, -3), textcoords="offset points", va="center", weight="bold")
+    low, high = axes.get_xlim()
+    fits = math.log(at / low) < _LABEL_FITS_UNTIL * math.log(high / low)
+    axes.annotate(
+        f"{name} {duration(at)}",
+        (at, share - lower),
+        xytext=(8 if fits else -8, -3),
+        textcoords="offset points",
+        ha="left" if fits else "right",
+        va="center",
+        weight="bold",
+    )
 
 
 def _transitions(axes: Axes, news: Sequence[Heard]) -> None:

@@ -83,13 +83,17 @@ def latency_limits(requests: Sequence[RequestSample]) -> tuple[float, float]:
 
 
 def _layers(rates: Rates, colours: Mapping[str, str]) -> Iterator[tuple[str, str, Sequence[float]]]:
-    yield ("failed" if any(rates.failed) else "failed: none"), FAILED, rates.failed
+    yield f"failed: {_total(rates, rates.failed) or 'none'}", FAILED, rates.failed
     if any(rates.rejected):
-        yield "caller's own error", REJECTED, rates.rejected
+        yield f"caller's own error: {_total(rates, rates.rejected)}", REJECTED, rates.rejected
     if any(rates.unknown):
-        yield "end unknown", UNKNOWN, rates.unknown
+        yield f"end unknown: {_total(rates, rates.unknown)}", UNKNOWN, rates.unknown
     for name, values in rates.answered.items():
         yield f"answered by {name}", colours.get(name, UNKNOWN), values
+
+
+def _total(rates: Rates, per_second: Sequence[float]) -> int:
+    return round(sum(per_second) * rates.width_s)
 
 
 def _dots(axes: Axes, requests: Sequence[RequestSample], colours: Mapping[str, str]) -> None:
