@@ -9,6 +9,7 @@ from functools import cached_property
 from matplotlib.figure import Figure
 
 from reports.figures import style
+from reports.figures.breaches import breach_panels
 from reports.figures.faults import fault_panel
 from reports.figures.panel import Panel, stack
 from reports.figures.strips import breaker_panel, state_legend
@@ -67,6 +68,7 @@ def timelines(stories: Sequence[Story]) -> Figure:
     with style.applied():
         panels = [
             *(replace(story.told(fault_panel(story.bands, story.end)), shades=()) for story in aligned),
+            *(story.told(p) for story in aligned for p in breach_panels(story.run.judgement.findings, story.end)),
             *_breakers(aligned),
             *(story.told(rate_panel(story.rates, story.run.providers, highest)) for story in aligned),
             *(story.told(_latency(story, limits)) for story in aligned),

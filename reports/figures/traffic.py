@@ -19,6 +19,7 @@ from reports.series.traffic import Quantiles, Rates
 from reports.wording import duration
 
 _MOST_DOTS = 20_000
+_FEW = 60  # failed requests up to which each is drawn large
 
 
 def rate_panel(rates: Rates, providers: Sequence[str], highest: float | None = None) -> Panel:
@@ -97,19 +98,24 @@ def _total(rates: Rates, per_second: Sequence[float]) -> int:
 
 
 def _dots(axes: Axes, requests: Sequence[RequestSample], colours: Mapping[str, str]) -> None:
-    """Rasterised: thousands of dots would make the page heavy. Of very many, every n-th is drawn."""
-    shown = requests[:: math.ceil(len(requests) / _MOST_DOTS)]
-    tones = [FAILED if r.end == "fail" else colours.get(r.provider or "", UNKNOWN) for r in shown]
-    axes.scatter(
-        [r.t for r in shown],
-        [r.latency_s or 0.0 for r in shown],
-        c=tones,
-        s=4.5,
-        alpha=0.4,
-        linewidths=0,
-        rasterized=True,
-        zorder=2,
-    )
+    """Answered ones by provider, pale, every n-th of very many; failed ones each, and strong when they are few.
+
+    Rasterised: thousands of dots would make the page heavy.
+    """
+    failed = [r for r in requests if r.end == "fail"]
+    others = [r for r in requests if r.end != "fail"]
+    shown = others[:: max(1, math.ceil(len(others) / _MOST_DOTS))]
+    tones = [colours.get(r.provider or "", UNKNOWN) for r in shown]
+    few = len(failed) <= _FEW
+    _scatter(axes, shown, tones, size=4.5, alpha=0.4, depth=2)
+    _scatter(axes, failed, [FAILED] * len(failed), size=18 if few else 4.5, alpha=1.0 if few else 0.5, depth=5)
+
+
+def _scatter(
+    axes: Axes, requests: Sequence[RequestSample], tones: Sequence[str], *, size: float, alpha: float, depth: int
+) -> None:
+    at, took = [r.t for r in requests], [r.latency_s or 0.0 for r in requests]
+    axes.scatter(at, took, c=tones, s=size, alpha=alpha, linewidths=0, rasterized=True, zorder=depth)
 
 
 def _line_key() -> list[Line2D]:
