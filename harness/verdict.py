@@ -14,9 +14,9 @@ What a fault owes (`owed`)
 --------------------------
 A scenario that puts a fault on something claims to test what the invariants say about it. So:
 
-* a full answer-taking fault on a provider (error, rate_limit, hang, refuse; share 1) that had at least
-  `failure_threshold` effects for each worker owes `refuse-when-open`; if it also healed during the load, `recovers`;
-  and, if Redis was never at fault meanwhile, `converges`;
+* a full outage of a provider (error, rate_limit, hang, refuse; share 1) in which some worker had `failure_threshold`
+  failing attempts owes `refuse-when-open`; if it also healed during the load, `recovers`; and, if Redis was never at
+  fault, `converges`;
 * a Redis fault that lasts owes `redis-off-path`; a kill, or a pause or partition longer than it takes to notice a dead
   subscription, that healed during the load, owes `rejoins`;
 * a killed or restarted worker owes `joiner-knows` if it fell into a full outage that began at least SETTLED_S before
@@ -25,6 +25,7 @@ A scenario that puts a fault on something claims to test what the invariants say
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -135,9 +136,15 @@ def _owed_by(case: Case, window: Window) -> Iterator[str]:
 
 
 def _full_outage(case: Case, window: Window) -> bool:
-    enough = case.scenario.breaker.failure_threshold * len(case.scenario.topology.places)
-    full = window.fault.name in ANSWERS and getattr(window.fault, "share", 1.0) == 1.0
-    return full and window.effect_count >= enough
+    """Whether the fault took all answers away, and some worker saw enough of it to open its breaker."""
+    if window.fault.name not in ANSWERS or getattr(window.fault, "share", 1.0) < 1.0:
+        return False
+    failed = Counter(
+        a.started.worker
+        for a in case.index.attempts
+        if a.failed and a.started.provider == window.fault.provider and window.start <= a.started.t <= window.end
+    )
+    return max(failed.values(), default=0) >= case.scenario.breaker.failure_threshold
 
 
 def _into_outage(case: Case, window: Window) -> bool:

@@ -9,7 +9,17 @@ from typing import Literal
 
 import msgspec
 
-from flexiai.events import SyncDown, SyncUp, WorkerReady, WorkerStarted, WorkerStopped
+from flexiai.events import (
+    AttemptStarted,
+    RecordApplied,
+    RequestStarted,
+    SyncDown,
+    SyncUp,
+    Transition,
+    WorkerReady,
+    WorkerStarted,
+    WorkerStopped,
+)
 from harness.checkers.spans import Span
 from harness.faults import Place
 from harness.history import WorkerDown, WorkerPaused, WorkerResumed, WorkerUp
@@ -26,6 +36,7 @@ _LIFE_KINDS = (
     SyncUp,
     SyncDown,
 )
+_SIGNS = (RequestStarted, AttemptStarted, Transition, RecordApplied)
 
 
 @dataclass(slots=True)
@@ -77,12 +88,16 @@ class Life:
 
 
 def lives_of(kinds: Kinds) -> dict[str, Life]:
-    """Every worker's life, in the order in which they began."""
+    """Every worker's life, in the order in which they began; those known only by what they did come last."""
     entries = sorted((e for kind in _LIFE_KINDS for e in kinds.get(kind, ())), key=lambda e: e.t)  # type: ignore[attr-defined]  # all of them have t and worker
     lives: dict[str, Life] = {}
     for entry in entries:
         worker: str = entry.worker  # type: ignore[attr-defined]  # as above
         _note(lives.setdefault(worker, Life(worker, entry.t)), entry)  # type: ignore[attr-defined]  # as above
+    for kind in _SIGNS:
+        for sign in kinds.get(kind, ()):
+            if sign.worker not in lives:  # type: ignore[attr-defined]  # as above
+                lives[sign.worker] = Life(sign.worker, sign.t)  # type: ignore[attr-defined]  # as above
     return lives
 
 
