@@ -41,7 +41,8 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             raise RuntimeError("called from the client's own thread (a listener, a provider): it would wait for itself")
         with self._lock:
-            future = asyncio.run_coroutine_threadsafe(self._tracked(work), self._started_loop())
+            loop = self._started_loop()
+            future = asyncio.run_coroutine_threadsafe(self._tracked(work), loop)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
