@@ -13,6 +13,7 @@ from flexiai.client import AsyncFlexiAI
 from flexiai.core.outcome import Trouble
 from flexiai.errors import InvalidRequestError, ProviderError
 from flexiai.events import Event, Listener
+from flexiai.sync.bus import Bus
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
 
 
@@ -77,12 +78,13 @@ def service(
     breaker: BreakerConfig | None = None,
     request: RequestConfig | None = None,
     seen: list[Event] | None = None,
+    bus: Bus | None = None,
     **more: Any,
 ) -> Any:
-    """The service over `providers`, in their order of priority, without sync. `seen` collects its events."""
+    """The service over `providers`, in their order of priority, without sync unless there is a `bus`. `seen` collects events."""
     settings = AppSettings(
         providers=tuple(ProviderConfig(name=n, model="m", priority=i) for i, n in enumerate(providers)),
-        sync=SyncConfig(enabled=False),
+        sync=SyncConfig(enabled=bus is not None),
         breaker=breaker or BreakerConfig(),
         request=request or RequestConfig(),
         log_level="critical",
@@ -96,6 +98,7 @@ def service(
             breaker=told.breaker,
             request=told.request,
             custom=providers,
+            bus=bus,
             listeners=[*listeners, *([] if seen is None else [seen.append])],
         )
 

@@ -14,6 +14,7 @@ from fleets import Answers, Fails, service
 from flexiai.app.health import SyncHealth, available, overall
 from flexiai.core.breaker import Breaker, Permit
 from flexiai.core.outcome import Outcome
+from flexiai.sync.memory import MemoryBus, MemoryStore
 from flexiai.sync.port import SyncStatus
 from flexiai.types import BreakerConfig
 
@@ -88,6 +89,30 @@ def test_a_reset_closes_the_circuit_at_once() -> None:
     assert reset.json["provider"]["circuit_state"] == "CLOSED"
     assert reset.json["provider"]["failure_count"] == 0
     assert ready.status == 200
+
+
+def test_a_reset_reaches_the_other_workers() -> None:
+    async def run() -> list[str]:
+        store = MemoryStore(asyncio.get_running_loop().time)
+        first, second = (
+            service({"openai": Fails("openai", 503)}, breaker=ONE_FAILURE, bus=MemoryBus(store)) for _ in range(2)
+        )
+        async with started(first), started(second):
+            await ask(first, "POST", "/chat/direct", {"message": "x"})
+            told = [await circuit_state(second, until="OPEN")]
+            await ask(first, "POST", "/providers/openai/reset")
+            return [*told, await circuit_state(second, until="CLOSED")]
+
+    async def circuit_state(app: Any, until: str) -> str:
+        async with asyncio.timeout(10):
+            while True:
+                answer = await ask(app, "GET", "/providers")
+                assert answer is not None
+                if answer.json["providers"][0]["circuit_state"] == until:
+                    return until
+                await asyncio.sleep(0)
+
+    assert asyncio.run(run()) == ["OPEN", "CLOSED"]
 
 
 def test_a_reset_of_an_unknown_provider_names_the_known_ones() -> None:
