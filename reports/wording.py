@@ -20,12 +20,12 @@ def duration(seconds: float) -> str:
 
 
 def share(value: float) -> str:
-    """`99.94 %`; never rounded up to 100 % nor down to 0 %."""
+    """`25 %`, `99.94 %`: finer near the ends, and never rounded to all or to nothing."""
     percent = value * 100
-    for places in (0, 1, 2, 3):
-        text = f"{percent:.{places}f}"
-        if float(text) == percent or (float(text) not in (0.0, 100.0) and places >= 1):
-            return f"{text}{_THIN}%"
+    for places in range(1 if 1 <= percent <= 99 else 2, 4):
+        rounded = float(f"{percent:.{places}f}")
+        if rounded not in (0.0, 100.0) or rounded == percent:
+            return f"{rounded:g}{_THIN}%"
     return f"{'> 99.999' if percent > 50 else '< 0.001'}{_THIN}%"
 
 

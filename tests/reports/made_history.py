@@ -15,7 +15,9 @@ from flexiai.core.circuit import Cause, State
 from flexiai.core.outcome import Outcome, Trouble
 from harness import history as hs
 from harness.scenario import Scenario
+from harness.verdict import judge
 from harness.workload import arrivals
+from reports.view import RunView
 
 OUTAGE = {"at": "15s", "for": "20s", "target": "provider/openai", "inject": "error", "status": 503}
 _THRESHOLD = 5
@@ -241,3 +243,9 @@ def all_failed(scenario: Scenario, seed: int = 7) -> hs.History:
         out.append(hs.RequestSent(t=t, request=request, instance=1, intended=t))
         out.append(hs.RequestDone(t=t + 0.05, request=request, result="fail", status=503, error="no provider"))
     return hs.History.of([*out, hs.RunEnded(t=scenario.duration)])
+
+
+def a_view(scenario: Scenario, history: hs.History, seed: int = 7) -> RunView:
+    """A run as the reports see it, judged by the real checkers."""
+    judgement = judge(scenario, seed, history)
+    return RunView(scenario, "sim", seed, history, judgement, {"python": "3.11", "system": "Linux x86_64"})
