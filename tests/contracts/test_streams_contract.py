@@ -200,6 +200,12 @@ def test_an_abort_with_unread_bytes_resets_the_peer(streams: Streams) -> None:
 
 
 def test_writing_to_a_peer_that_has_closed_ends_in_a_reset(streams: Streams) -> None:
+    async def keep_writing(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"anybody?")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
     async def exam(streams: Streams) -> None:
         async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
@@ -207,10 +213,7 @@ def test_writing_to_a_peer_that_has_closed_ends_in_a_reset(streams: Streams) -> 
         reader, writer = await _connect(streams, close)
         assert await reader.read() == b""
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            while True:
-                writer.write(b"anybody?")
-                await writer.drain()
-                await asyncio.sleep(0.01)
+            await keep_writing(writer)
         writer.close()
 
     streams.run(exam)

@@ -1,0 +1,169 @@
+"""The simulated provider: the errors of an HTTP adapter, a ledger with one line a request, evidence of each fault."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from flexiai.chat import ChatRequest
+from flexiai.core.outcome import Trouble
+from flexiai.errors import ProviderError
+from harness.faults import Place, kinds_of
+from harness.history import ProviderServed
+from harness.scenario import ProviderSpec
+from harness.sim.chance import Chance
+from harness.sim.line import Line
+from harness.sim.provider import SimProvider
+from harness.sim.standing import Standing
+from tests.harness.sim.simulated import loop_on, network, run_on
+
+HERE: Place = (1, 1)
+THERE: Place = (1, 2)
+
+
+class Case:
+    """A provider that takes 100 ms, seen by two workers."""
+
+    def __init__(self) -> None:
+        self.ledger: list[ProviderServed] = []
+        self.loop = loop_on(network())
+        spec = ProviderSpec.model_validate({"name": "acme", "latency": "100ms"})
+        self.provider = SimProvider(spec, Chance(1), lambda: self.loop.time(), self.ledger.append)
+        self.here, self.there = self.provider.line(HERE), self.provider.line(THERE)
+
+    def fault(self, inject: str, *places: Place, **fields: Any) -> Standing:
+        kind = kinds_of("provider")[inject]
+        fault = kind.model_validate({"at": "0s", "target": "provider/acme", "inject": inject, **fields})
+        return Standing(0, fault, places)
+
+    async def ask(self, line: Line | None = None, timeout_s: float = 10.0) -> ProviderError | None:
+        try:
+            answer = await (line or self.here).complete(ChatRequest(messages=(), request_id="r1"), timeout_s=timeout_s)
+        except ProviderError as error:
+            return error
+        assert answer.provider == "acme"
+        return None
+
+
+def test_a_healthy_provider_answers_after_its_latency_and_enters_it() -> None:
+    case = Case()
+    assert run_on(case.loop, case.ask()) is None
+    assert case.ledger == [
+        ProviderServed(t=0.1, provider="acme", request="r1", began=0.0, result="ok", status=200, fault=None)
+    ]
+
+
+@pytest.mark.parametrize(("inject", "fields", "status"), [("error", {"status": 503}, 503), ("rate_limit", {}, 429)])
+def test_a_faulty_answer_takes_as_long_as_a_good_one(inject: str, fields: dict[str, Any], status: int) -> None:
+    case = Case()
+    standing = case.fault(inject, **fields)
+    case.provider.put(standing)
+    error = run_on(case.loop, case.ask())
+    assert error is not None
+    assert (error.trouble, error.status, standing.touched) == (Trouble.STATUS, status, 1)
+    assert [(e.result, e.status, e.fault, e.t) for e in case.ledger] == [("error", status, 0, 0.1)]
+
+
+def test_retry_after_reaches_the_caller() -> None:
+    case = Case()
+    case.provider.put(case.fault("rate_limit", retry_after="8s"))
+    error = run_on(case.loop, case.ask())
+    assert error is not None
+    assert error.retry_after_s == 8.0
+
+
+def test_a_hang_ends_with_the_callers_patience() -> None:
+    case = Case()
+    case.provider.put(case.fault("hang"))
+    error = run_on(case.loop, case.ask(timeout_s=2.0))
+    assert error is not None
+    assert error.trouble is Trouble.TIMEOUT
+    assert [(e.result, e.t) for e in case.ledger] == [("hung", 2.0)]
+
+
+def test_a_hang_that_heals_is_cut_without_an_answer() -> None:
+    case = Case()
+    standing = case.fault("hang")
+    case.provider.put(standing)
+    case.loop.call_later(1.0, case.provider.heal, standing)
+    error = run_on(case.loop, case.ask())
+    assert error is not None
+    assert error.trouble is Trouble.DISCONNECT
+    assert [(e.result, e.t) for e in case.ledger] == [("hung", 1.0)]
+
+
+def test_refusing_cuts_what_is_under_way_and_refuses_what_comes() -> None:
+    case = Case()
+    standing = case.fault("refuse")
+
+    async def main() -> tuple[ProviderError | None, ProviderError | None]:
+        case.loop.call_later(0.05, case.provider.put, standing)
+        first = await case.ask()
+        return first, await case.ask()
+
+    cut, refused = run_on(case.loop, main())
+    assert cut is not None
+    assert refused is not None
+    assert (cut.trouble, refused.trouble) == (Trouble.DISCONNECT, Trouble.CONNECT)
+    assert standing.touched == 2
+    assert [(e.result, e.fault) for e in case.ledger] == [("gone", 0)]
+
+
+def test_latency_is_added() -> None:
+    case = Case()
+    case.provider.put(case.fault("latency", add="2s"))
+    assert run_on(case.loop, case.ask()) is None
+    assert case.ledger[0].t == pytest.approx(2.1)
+    assert case.ledger[0].fault == 0
+
+
+def test_a_partition_holds_its_workers_requests_until_it_heals_and_no_others() -> None:
+    case = Case()
+    standing = case.fault("partition", HERE, workers="1 of 2")
+
+    async def main() -> list[ProviderError | None]:
+        case.provider.put(standing)
+        case.loop.call_later(1.0, case.provider.heal, standing)
+        return await asyncio.gather(case.ask(case.here), case.ask(case.there))
+
+    assert run_on(case.loop, main()) == [None, None]
+    assert [round(e.t, 3) for e in case.ledger] == [0.1, 1.1]
+    assert standing.touched == 1
+
+
+def test_a_request_held_back_never_reached_the_ledger() -> None:
+    case = Case()
+    case.provider.put(case.fault("partition", HERE))
+    error = run_on(case.loop, case.ask(timeout_s=1.0))
+    assert error is not None
+    assert error.trouble is Trouble.TIMEOUT
+    assert case.ledger == []
+
+
+def test_requests_of_a_killed_worker_are_gone() -> None:
+    case = Case()
+
+    async def main() -> None:
+        task = asyncio.create_task(case.ask())
+        await asyncio.sleep(0.05)
+        case.here.abandon()
+        task.cancel()
+        await asyncio.wait([task])
+
+    run_on(case.loop, main())
+    assert case.ledger[0].result == "gone"
+
+
+def test_a_share_touches_about_its_share() -> None:
+    case = Case()
+    standing = case.fault("error", share="25%")
+    case.provider.put(standing)
+
+    async def main() -> list[ProviderError | None]:
+        return await asyncio.gather(*(case.ask() for _ in range(400)))
+
+    failed = [error for error in run_on(case.loop, main()) if error is not None]
+    assert len(failed) == standing.touched
+    assert 60 < len(failed) < 140

@@ -1,0 +1,195 @@
+"""The simulated world: every fault leaves evidence, every request one end, and the same seed the same bytes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from flexiai.events import WorkerReady, WorkerStarted
+from harness.history import (
+    FaultEffect,
+    FaultInjected,
+    History,
+    ProviderServed,
+    RedisDown,
+    RedisSample,
+    RedisUp,
+    RequestDone,
+    RequestSent,
+    RunEnded,
+    WorkerDown,
+    WorkerPaused,
+    WorkerResumed,
+    WorkerTrouble,
+    WorkerUp,
+)
+from harness.run import run
+from harness.scenario import Scenario
+from harness.sim.world import SimWorld
+
+
+def scenario(*faults: dict[str, Any], **fields: Any) -> Scenario:
+    """A small one: two instances of two workers, 40 requests a second for 8 s."""
+    return Scenario.model_validate(
+        {
+            "name": "small",
+            "description": "For a test.",
+            "duration": "8s",
+            "topology": {"instances": 2, "workers": 2},
+            "providers": [
+                {"name": "openai", "priority": 1, "latency": {"median": "50ms", "p99": "200ms"}},
+                {"name": "anthropic", "priority": 2, "latency": {"median": "80ms", "p99": "300ms"}},
+            ],
+            "breaker": {"failure_threshold": 3, "reset_timeout": "1s"},
+            "request": {"attempt_timeout": "1s"},
+            "load": [{"arrival": "poisson", "rate": "40/s"}],
+            "faults": list(faults),
+            **fields,
+        }
+    )
+
+
+def simulated(what: Scenario, seed: int = 1) -> History:
+    """The history of a run that did not break."""
+    outcome = run(SimWorld(what, seed), what, seed, lambda *_: None)
+    assert outcome.error is None
+    return outcome.history
+
+
+OUTAGE = {"at": "2s", "for": "3s", "target": "provider/openai", "inject": "error", "status": 503}
+FAULTS: list[dict[str, Any]] = [
+    OUTAGE,
+    {**OUTAGE, "inject": "rate_limit", "status": None, "retry_after": "1s"},
+    {**OUTAGE, "inject": "hang", "status": None},
+    {**OUTAGE, "inject": "refuse", "status": None},
+    {**OUTAGE, "inject": "latency", "status": None, "add": "300ms"},
+    {**OUTAGE, "inject": "partition", "status": None, "workers": "1 of 4"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "kill"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "pause"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "partition", "workers": "2 of 4"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "latency", "add": "50ms"},
+    {"at": "2s", "target": "worker", "inject": "kill", "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "restart", "workers": "2 of 4"},
+    {"at": "2s", "for": "3s", "target": "worker", "inject": "pause", "workers": "1 of 4"},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f['target']}-{f['inject']}".replace("/", "-"))
+def test_every_fault_leaves_evidence_and_every_request_one_end(fault: dict[str, Any]) -> None:
+    history = simulated(scenario({key: value for key, value in fault.items() if value is not None}))
+    effects = list(history.all(FaultEffect))
+    assert effects
+    assert effects[-1].count > 0
+    assert list(history.all(WorkerTrouble)) == []
+    sent = Counter(e.request for e in history.all(RequestSent))
+    done = Counter(e.request for e in history.all(RequestDone))
+    assert sent == done
+    assert set(sent.values()) == {1}
+    assert all(e.complete for e in history.all(RunEnded))
+
+
+def test_a_flush_loses_the_keys_that_an_outage_wrote() -> None:
+    history = simulated(scenario(OUTAGE, {"at": "3s", "target": "redis", "inject": "flush"}))
+    assert [e.count for e in history.all(FaultEffect) if e.fault == 1] == [1]
+
+
+def test_a_fault_that_changed_nothing_leaves_no_evidence() -> None:
+    quiet = scenario(OUTAGE, load=[{"arrival": "constant", "rate": "1/s", "at": "6s"}])
+    assert list(simulated(quiet).all(FaultEffect)) == []
+
+
+def test_workers_are_up_and_ready_before_the_run_begins() -> None:
+    history = simulated(scenario())
+    assert {(e.instance, e.slot) for e in history.all(WorkerUp)} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    assert all(e.t < 0 and e.synced for e in history.all(WorkerReady))
+    assert {(e.worker, e.pid) for e in history.all(WorkerStarted)} == {(f"sim:{n}", n) for n in range(101, 105)}
+    assert Counter(e.how for e in history.all(WorkerDown)) == {"terminated": 4}
+    assert len(list(history.all(RedisSample))) == 2
+
+
+def test_every_answer_is_in_the_providers_ledger() -> None:
+    history = simulated(scenario())
+    answered = {e.request: e.provider for e in history.all(RequestDone)}
+    assert {e.request: e.provider for e in history.all(ProviderServed) if e.result == "ok"} == answered
+
+
+def test_a_killed_workers_requests_end_as_nobody_can_know_and_another_takes_its_place() -> None:
+    slow = [{"name": "openai", "latency": "500ms"}]
+    kill = {"at": "4s", "target": "worker", "inject": "kill", "workers": "1.1"}
+    history = simulated(scenario(kill, providers=slow))
+    [killed] = [e for e in history.all(WorkerDown) if e.how == "killed"]
+    assert killed.t == 4.0
+    lost = [e for e in history.all(RequestDone) if e.result == "info"]
+    assert lost
+    assert {e.request for e in lost} == {e.request for e in history.all(ProviderServed) if e.result == "gone"}
+    [successor] = [e for e in history.all(WorkerUp) if e.generation == 1]
+    assert (successor.instance, successor.slot) == (1, 1)
+    assert 4.5 < successor.t < 5.5
+    assert [e for e in history.all(RequestDone) if e.result == "fail"] == []
+
+
+def test_a_restarted_worker_loses_no_request() -> None:
+    history = simulated(scenario({"at": "4s", "target": "worker", "inject": "restart", "workers": "all"}))
+    assert {e.result for e in history.all(RequestDone)} == {"ok"}
+    assert len([e for e in history.all(WorkerUp) if e.generation == 1]) == 4
+
+
+def test_pauses_and_redis_ends_are_told() -> None:
+    pause = {"at": "2s", "for": "1s", "target": "worker", "inject": "pause", "workers": "1.2"}
+    kill = {"at": "4s", "for": "1s", "target": "redis", "inject": "kill"}
+    history = simulated(scenario(pause, kill))
+    [paused], [resumed] = list(history.all(WorkerPaused)), list(history.all(WorkerResumed))
+    assert (paused.t, resumed.t, paused.worker) == (2.0, 3.0, resumed.worker)
+    assert [e.on for e in history.all(FaultInjected)] == [(paused.worker,), ("redis",)]
+    assert [(e.t, e.how) for e in history.all(RedisDown)] == [(4.0, "killed")]
+    assert [(e.t, e.empty) for e in history.all(RedisUp)] == [(5.0, True)]
+
+
+def test_closed_users_send_their_next_request_after_the_last_answer() -> None:
+    history = simulated(scenario(load=[{"closed": {"users": 3, "pace": "500ms"}}]))
+    sent = [e.request for e in history.all(RequestSent)]
+    assert {name.rsplit("-", 1)[0] for name in sent} == {"r0-1", "r0-2", "r0-3"}
+    assert 3 * 14 <= len(sent) <= 3 * 16
+
+
+def test_what_never_ends_is_recorded_as_such() -> None:
+    hang = {"at": "1s", "target": "provider/openai", "inject": "hang"}
+    only = [{"name": "openai", "latency": "50ms"}]
+    stuck = scenario(hang, providers=only, request={"attempt_timeout": "60s"}, breaker={"failure_threshold": 99})
+    history = simulated(stuck.model_copy(update={"drain": 1.0}))
+    assert Counter(e.result for e in history.all(RequestDone))["info"] > 100
+    assert history.entries[-1].t < 8 + 1 + 6  # the run, its drain, the grace of a shutdown
+
+
+def test_a_hundred_workers_run() -> None:
+    many = scenario(OUTAGE, topology={"instances": 10, "workers": 10}, duration="5s")
+    history = simulated(many)
+    assert len(list(history.all(WorkerUp))) == 100
+    assert {e.result for e in history.all(RequestDone)} == {"ok"}
+
+
+_HASH = """
+import sys
+from tests.harness.sim.test_sim_world import FAULTS, scenario, simulated
+faults = [{k: v for k, v in f.items() if v is not None} for f in (FAULTS[0], FAULTS[6], FAULTS[10])]
+print(simulated(scenario(*faults), int(sys.argv[1])).sha256())
+"""
+
+
+def _hash_in_another_process(seed: int, hash_seed: str) -> str:
+    env = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(
+        [sys.executable, "-c", _HASH, str(seed)], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_process_and_another_seed_others() -> None:
+    first = _hash_in_another_process(7, "0")
+    assert first == _hash_in_another_process(7, "12345")
+    assert first != _hash_in_another_process(8, "0")
