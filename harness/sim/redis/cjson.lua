@@ -152,7 +152,7 @@ end
 local function decode_string(text, at)
   local parts, count, start = {}, 0, at + 1
   while true do
-    local stop = find(text, '["\\%z\1-\31]', start)
+    local stop = find(text, '["\\%z]', start)
     local mark = stop and sub(text, stop, stop)
     if mark == '"' then
       if count == 0 then

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.sim.redis.core import Core
     from harness.sim.redis.session import Session
 
-_NO_PASSWORD = (
+_NO_AUTH = (
     "ERR AUTH <password> called without any password configured for the default user. "
     "Are you sure your configuration is correct?"
 )
@@ -43,7 +43,7 @@ def _auth(core: Core, session: Session, args: Args) -> Reply:
     if len(args) > 3:
         raise CommandError(SYNTAX)
     if len(args) == 2 and core.password is None:
-        raise CommandError(_NO_PASSWORD)
+        raise CommandError(_NO_AUTH)
     _authenticate(core, session, args[1] if len(args) == 3 else b"default", args[-1])
     return OK
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.sim.redis import admin, connection, hashes, keys, pubsub, scripting, strings, transactions
-from harness.sim.redis.resp import Failure, Reply, Status
+from harness.sim.redis.resp import Reply, Status
 from harness.sim.redis.session import BufferLimit, Session
-from harness.sim.redis.store import CommandError, Database
-from harness.sim.redis.table import Args, Command, by_name, shown, wrong_arity
+from harness.sim.redis.store import CommandError, Database, failure
+from harness.sim.redis.table import Args, Command, by_name, shown, unknown_subcommand, wrong_arity
 
 VERSION = b"7.2.0"
 DATABASES = 16
@@ -103,9 +103,7 @@ class Core:
         try:
             command = self._allowed(session, request)
         except CommandError as error:
-            if session.transaction is not None:
-                session.transaction.broken = True
-            return failure(error)
+            return transactions.refused(session, request, error)
         if session.transaction is not None and not command.immediate:
             session.transaction.queue.append((command, request))
             return QUEUED
@@ -122,8 +120,11 @@ class Core:
             return failure(error)
 
     def find(self, request: Args) -> Command | None:
-        """The command of that name."""
-        return _COMMANDS.get(request[0].upper())
+        """The command, or the subcommand, that a request names."""
+        command = _COMMANDS.get(request[0].upper())
+        if command is None or not command.subcommands or len(request) < 2:
+            return command
+        return command.subcommands.get(request[1].upper(), command)
 
     def _allowed(self, session: Session, request: Args) -> Command:
         command = self.find(request)
@@ -132,6 +133,8 @@ class Core:
             raise CommandError(f"ERR unknown command '{shown(request[0])}', with args beginning with: {words[:128]}")
         if not command.takes(len(request)):
             raise wrong_arity(command.name)
+        if command.subcommands:
+            raise unknown_subcommand(request)
         if self.password is not None and not session.authenticated and command.name not in _BEFORE_AUTH:
             raise CommandError("NOAUTH Authentication required.")
         if session.subscriptions and not session.resp3 and not command.subscribed:
@@ -161,8 +164,3 @@ class Core:
         session.ended = True
         self.hub.forget(session)
         self.sessions.pop(session, None)
-
-
-def failure(error: CommandError) -> Failure:
-    """A command's error as a reply."""
-    return Failure(str(error).encode("utf-8", "surrogateescape").replace(b"\r", b" ").replace(b"\n", b" "))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from harness.sim.redis.resp import Failure
+
 Value: TypeAlias = bytes | dict[bytes, bytes]
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -15,6 +17,11 @@ WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
 class CommandError(Exception):
     """A command cannot be done; the text is the error reply, its code first."""
+
+
+def failure(error: CommandError) -> Failure:
+    """A command's error as a reply."""
+    return Failure(str(error).encode("utf-8", "surrogateescape").replace(b"\r", b" ").replace(b"\n", b" "))
 
 
 class Database:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.sim.redis.resp import Reply, integer
@@ -31,6 +31,7 @@ class Command:
     scripts     may be called from a script
     subscribed  may be called by a RESP2 connection that is subscribed
     immediate   is done at once inside MULTI, not queued
+    subcommands by their upper-case names, where the second word says what to do
     """
 
     name: str
@@ -39,6 +40,7 @@ class Command:
     scripts: bool = True
     subscribed: bool = False
     immediate: bool = False
+    subcommands: Mapping[bytes, Command] = field(default_factory=dict)
 
     def takes(self, count: int) -> bool:
         """Whether a request of `count` words is long enough, and not too long."""
@@ -52,17 +54,20 @@ def by_name(commands: tuple[Command, ...]) -> dict[bytes, Command]:
 
 def container(name: str, commands: tuple[Command, ...], *, scripts: bool = False) -> Command:
     """A command of subcommands (CLIENT ID, CLIENT LIST, …)."""
-    table = by_name(commands)
+    full = {
+        word: replace(command, name=f"{name}|{command.name}", scripts=scripts)
+        for word, command in by_name(commands).items()
+    }
 
     def run(core: Core, session: Session, args: Args) -> Reply:
-        sub = table.get(args[1].upper())
-        if sub is None:
-            raise CommandError(f"ERR unknown subcommand '{shown(args[1])}'. Try {name.upper()} HELP.")
-        if not sub.takes(len(args)):
-            raise wrong_arity(f"{name}|{sub.name}")
-        return sub.run(core, session, args)
+        raise unknown_subcommand(args)
 
-    return Command(name, -2, run, scripts=scripts)
+    return Command(name, -2, run, scripts=scripts, subcommands=full)
+
+
+def unknown_subcommand(args: Args) -> CommandError:
+    """The error for a second word that the first does not know."""
+    return CommandError(f"ERR unknown subcommand '{shown(args[1])}'. Try {shown(args[0]).upper()} HELP.")
 
 
 def wrong_arity(name: str) -> CommandError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.sim.redis.resp import OK, Failure, Reply
 from harness.sim.redis.session import Transaction
-from harness.sim.redis.store import CommandError
+from harness.sim.redis.store import CommandError, failure
 from harness.sim.redis.table import Args, Command
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ def _discard(core: Core, session: Session, args: Args) -> Reply:
         raise CommandError("ERR DISCARD without MULTI")
     session.transaction = None
     return OK
+
+
+def refused(session: Session, request: Args, error: CommandError) -> Failure:
+    """The answer to a request that cannot be done as it stands; a transaction that it belongs to is broken."""
+    if request[0].upper() == b"EXEC":
+        session.transaction = None
+        return Failure(b"EXECABORT Transaction discarded because of:" + failure(error).removeprefix(b"ERR"))
+    if session.transaction is not None:
+        session.transaction.broken = True
+    return failure(error)
 
 
 COMMANDS = (
