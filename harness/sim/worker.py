@@ -72,9 +72,9 @@ class SimWorker:
         self.process.loop.happened(self._serve, request)
 
     def terminate(self, grace_s: float) -> None:
-        """Take no more requests, end those under way, close the client, and end."""
+        """Take no more requests, give those under way `grace_s` to end, close the client, and end, as uvicorn does."""
         self.ready = False
-        self.process.terminate(self._shut_down(), grace_s)
+        self.process.terminate(self._shut_down(grace_s), 2 * grace_s)
 
     def break_off(self) -> None:
         """The process is gone: whoever waits for an answer sees the connection break, the providers too."""
@@ -103,9 +103,11 @@ class SimWorker:
             reply = refused(error)
         self.open.pop(request)(request, reply)
 
-    async def _shut_down(self) -> None:
+    async def _shut_down(self, grace_s: float) -> None:
         if self._serving:
-            await asyncio.wait(self._serving)
+            _, late = await asyncio.wait(self._serving, timeout=grace_s)
+            for task in late:
+                task.cancel()
         await self._client.aclose()
 
 

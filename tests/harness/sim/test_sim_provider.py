@@ -30,7 +30,7 @@ class Case:
         self.ledger: list[ProviderServed] = []
         self.loop = loop_on(network())
         spec = ProviderSpec.model_validate({"name": "acme", "latency": "100ms"})
-        self.provider = SimProvider(spec, Chance(1), lambda: self.loop.time(), self.ledger.append)
+        self.provider = SimProvider(spec, Chance(1), self.loop.time, self.ledger.append)
         self.here, self.there = self.provider.line(HERE), self.provider.line(THERE)
 
     def fault(self, inject: str, *places: Place, **fields: Any) -> Standing:
