@@ -149,9 +149,9 @@ async def _whole(wire: Wire, request: web.Request, told: Told, order: Order | No
 async def _stream(wire: Wire, request: web.Request, told: Told, order: Order | None) -> web.StreamResponse:
     frames = list(wire.frames(told))
     if order is not None:
-        frames = frames[: len(frames) // 2]
-        if order.inject == "malformed":
-            frames.append(b"data: {\n\n")
+        middle = len(frames) // 2
+        broken = frames[middle][: len(frames[middle]) // 2] + b"\n\n"  # an event of the format whose JSON breaks off
+        frames = [*frames[:middle], broken] if order.inject == "malformed" else frames[:middle]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     return await _send(request, response, frames, cut_short=order is not None and order.inject == "truncated")
 
