@@ -59,13 +59,13 @@ class Listener:
         known = {provider: breaker.circuit for provider, breaker in self._breakers.items()}
         asked_at = self._site.now()
         records = await self._bus.read()
+        self._link.answered()
         for provider, circuit in known.items():
             told = records.get(provider, Told(provider, Circuit(), 0.0))
             if _lost(circuit, told.circuit):
                 await self._restore(provider, circuit)
             else:
                 self._facts.read(told)
-        self._link.answered()
         self._link.viewed(asked_at)
 
     async def _session(self) -> None:
@@ -74,12 +74,23 @@ class Listener:
             self._backoff.reset()
             self._link.up()
             self._joined()
-            try:
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._listen(subscription), name=f"{self._site.worker}-listen")
-                    both.create_task(self._reconcile(), name=f"{self._site.worker}-reconcile")
-            except BaseExceptionGroup as group:
-                raise _gravest(group) from None
+            await self._until_lost(subscription)
+
+    async def _until_lost(self, subscription: Subscription) -> None:
+        """Listen and reconcile until one of the two fails. No TaskGroup: one that fails while it is cancelled (Python
+        3.11) forgets the cancellation, and the listener would outlive its worker."""
+        both = [
+            asyncio.create_task(self._listen(subscription), name=f"{self._site.worker}-listen"),
+            asyncio.create_task(self._reconcile(), name=f"{self._site.worker}-reconcile"),
+        ]
+        try:
+            ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        for task in sorted(ended, key=_is_loss):
+            task.result()
 
     async def _listen(self, subscription: Subscription) -> None:
         while True:
@@ -113,6 +124,6 @@ def _lost(known: Circuit, held: Circuit) -> bool:
     return known.epoch > held.epoch or (known.epoch == held.epoch and known != held)
 
 
-def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What nobody foresaw, if there is such a thing; else the loss of the store."""
-    return max(group.exceptions, key=lambda error: not isinstance(error, SyncError))
+def _is_loss(ended: asyncio.Task[None]) -> bool:
+    """Whether it ended by the loss of the store; what nobody foresaw comes first."""
+    return not ended.cancelled() and isinstance(ended.exception(), SyncError)

@@ -69,17 +69,13 @@ class ProbeGate:
         return self._alone()
 
     def stir(self) -> None:
-        """The breaker may have changed."""
+        """The breaker may have changed, or the store be back: a probe that goes on without the lease then needs it."""
         self._stirred.set()
-
-    def rejoined(self) -> None:
-        """The store (or this gate) is back: a probe that goes on without the lease needs it."""
-        if self._breaker.state is State.HALF_OPEN:
+        if self._breaker.state is State.HALF_OPEN and self._held_until is None and self._link.connected:
             self._wanted.set()
 
     async def run(self) -> None:
         """Compete and hold, for ever."""
-        self.rejoined()
         while True:
             await self._wanted.wait()
             self._wanted.clear()

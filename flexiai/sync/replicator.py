@@ -107,10 +107,8 @@ class Replicator:
 
     def _on_joined(self) -> None:
         self._joined.set()
-        for proposer in self._proposers.values():
-            proposer.wake()
-        for gate in self._gates.values():
-            gate.rejoined()
+        for provider in self._proposers:
+            self.announce(provider)
 
     def _now(self) -> float:
         return (self._clock or clock_of(asyncio.get_running_loop()))()

@@ -8,6 +8,7 @@ from typing import Any
 
 from flexiai.sync.backoff import Backoff
 
+ASK_AGAIN_S = 0.1
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -47,11 +48,11 @@ class Watched:
         self._watcher = asyncio.create_task(self._watch(), name=f"{self._name}-watch")
 
     async def stop(self) -> None:
-        """End both; returns when they have ended."""
-        tasks = [task for task in (self._watcher, self._worker) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End both; returns when they have ended. Asks more than once: a library may lose a cancellation."""
+        if self._watcher is not None:
+            await _end(self._watcher)
+        if self._worker is not None:
+            await _end(self._worker)
 
     def _begin(self) -> asyncio.Task[None]:
         self._worker = asyncio.create_task(self._work(), name=self._name)
@@ -65,6 +66,14 @@ class Watched:
             await asyncio.sleep(self._backoff.next())
             self._begin()
             self._revived(why)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=ASK_AGAIN_S)
+    if not task.cancelled():
+        task.exception()  # retrieved, so that the loop does not complain of it
 
 
 def _why(task: asyncio.Task[None]) -> str:
