@@ -10,13 +10,13 @@ _ESTABLISHED = "01"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
-def owners(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """The process of each (local port, remote port) pair that has one. Costs a walk over all open files: ask rarely."""
+def owners(pairs: Iterable[tuple[int, int]], among: Iterable[int]) -> dict[tuple[int, int], int]:
+    """Which of the processes `among` holds each (local port, remote port) pair; the pairs of others are absent."""
     inodes = _inodes(set(pairs))
     if not inodes:
         return {}
     found: dict[tuple[int, int], int] = {}
-    for pid, inode in _sockets():
+    for pid, inode in _sockets(among):
         if inode in inodes:
             found[inodes[inode]] = pid
     return found
@@ -41,12 +41,10 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2], 16)
 
 
-def _sockets() -> Iterable[tuple[int, str]]:
-    """(pid, socket inode) of every socket of every process that we may look into."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        folder = f"/proc/{name}/fd"
+def _sockets(among: Iterable[int]) -> Iterable[tuple[int, str]]:
+    """(pid, socket inode) of every socket of those processes that live and may be looked into."""
+    for pid in among:
+        folder = f"/proc/{pid}/fd"
         try:
             descriptors = os.listdir(folder)
         except OSError:
@@ -57,4 +55,4 @@ def _sockets() -> Iterable[tuple[int, str]]:
             except OSError:
                 continue
             if target.startswith("socket:["):
-                yield int(name), target[8:-1]
+                yield pid, target[8:-1]

@@ -12,7 +12,8 @@ import sys
 
 import msgspec
 
-from harness.real.relay import HOST, Board, Link, identify
+from harness.real.board import Board
+from harness.real.relay import HOST, Link, identify
 from harness.real.wire_rules import Answer, Count, Drop, Listen, Order, Put
 
 _decode = msgspec.json.Decoder(Order).decode
@@ -45,10 +46,10 @@ class FaultProxy:
                 return Answer(port=await self._listen(upstream, port))
             case Put(index, rule):
                 self._board.rules[index] = rule
-                self._apply(by_process=rule.pids is not None)
+                self._apply()
             case Drop(index):
                 self._board.rules.pop(index, None)
-                self._apply(by_process=False)
+                self._apply()
             case Count():
                 return Answer(counts=dict(self._board.counts))
         return Answer()
@@ -62,9 +63,8 @@ class FaultProxy:
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 
-    def _apply(self, *, by_process: bool) -> None:
-        if by_process:
-            identify(list(self._links))
+    def _apply(self) -> None:
+        identify(list(self._links), self._board)
         for link in list(self._links):
             link.obey()
 

@@ -1,40 +1,34 @@
 """Relaying bytes between a worker and an upstream, under rules. asyncio Protocols: a hop must cost little.
 
-Rules of holding: what arrives while a `hold` applies is kept, reading stops (so that the sender's kernel buffers, then
-the sender, feel it), and on release everything goes out in order, an end of the connection last.
+Rules
+-----
+* What arrives while a `hold` applies is kept, reading stops (so that the sender's kernel buffers, then the sender, feel
+  it), and on release everything goes out in order, an end of the connection last.
+* A new connection that is held is not dialled; whoever gives up meanwhile never reaches the upstream.
+* A delay is a lower bound, each way, and keeps the order.
+* A rule counts what it changed: connections kept waiting or reset, chunks held or delayed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+import time
 from collections import deque
 from typing import cast
 
+from harness.real.board import Board
 from harness.real.owners import owners
-from harness.real.wire_rules import Rule
 
 HOST = "127.0.0.1"
 CONNECT_S = 5.0
+TIMER_S = 0.001
+"""The shortest wait asked of a loop: uvloop's timers are in whole milliseconds, and may be early by a part of one."""
+OUTSIDE_CHUNKS = 16
+"""How many chunks are taken from a connection that is not dialled yet."""
 
-
-class Board:
-    """The rules in effect, by index, and how many chunks and connections each has affected."""
-
-    def __init__(self) -> None:
-        self.rules: dict[int, Rule] = {}
-        self.counts: dict[int, int] = {}
-
-    def applying(self, upstream: str, pid: int | None) -> list[int]:
-        """The indexes of the rules for a connection."""
-        return [i for i, r in self.rules.items() if r.upstream == upstream and (r.pids is None or pid in r.pids)]
-
-    def by_process(self, upstream: str) -> bool:
-        """Whether a rule on this upstream asks whose a connection is."""
-        return any(r.upstream == upstream and r.pids is not None for r in self.rules.values())
-
-    def affected(self, index: int) -> None:
-        """A rule changed something."""
-        self.counts[index] = self.counts.get(index, 0) + 1
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 s
 
 
 class Half(asyncio.Protocol):
@@ -44,8 +38,13 @@ class Half(asyncio.Protocol):
         self.link = link
         self.other: Half | None = None
         self.transport: asyncio.Transport | None = None
-        self.waiting: deque[bytes | None] = deque()  # None: the end
+        self._waiting: deque[tuple[float, bytes | None]] = deque()  # when due, and what; None: the end
         self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._full = False  # what was written to it has not gone out
+        self._ended = False
+
+    # -- what the loop tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -55,70 +54,106 @@ class Half(asyncio.Protocol):
         self._pass(data)
 
     def eof_received(self) -> bool:
-        self._pass(None)
+        self._end()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._pass(None)
+        self._end()
         self.link.lost(self)
 
     def pause_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.pause_reading()
+        self._full = True
+        if self.other is not None:
+            self.other.read(False)
 
     def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None and not self.other.waiting:
-            self.other.transport.resume_reading()
+        self._full = False
+        if self.other is not None:
+            self.other.flush()
+
+    # -- passing on
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self.link.outside:
+            self.link.reset()
+        self._pass(None)
 
     def _pass(self, data: bytes | None) -> None:
         """Send on what was received, or keep it, as the rules say."""
-        verdict = self.link.verdict()
-        if verdict is None and not self.waiting:
-            self.deliver(data)
-        elif verdict is None or verdict > 0:
-            self._later(data, verdict or 0.0)
-        else:
-            self.waiting.append(data)
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.pause_reading()
-
-    def _later(self, data: bytes | None, delay_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._due = max(self._due, loop.time() + delay_s)  # in order, also when a delay has just become shorter
-        self.waiting.append(data)
-        loop.call_at(self._due, self._next)
-
-    def _next(self) -> None:
-        if self.waiting and not self.link.held:
-            self.deliver(self.waiting.popleft())
-
-    def release(self) -> None:
-        """Send on all that was held."""
-        while self.waiting and self.other is not None and self.other.transport is not None:
-            self.deliver(self.waiting.popleft())
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def deliver(self, data: bytes | None) -> None:
-        """Write to the other side, or end it."""
-        there = self.other.transport if self.other is not None else None
-        if there is None:
-            self.waiting.append(data)
-        elif there.is_closing():
+        if self.link.broken:
             return
-        elif data is None:
+        delay_s = self.link.delay_s()
+        if delay_s is None and not self._waiting and self._open:
+            self._deliver(data)
+            return
+        self._due = max(self._due, time.monotonic() + (delay_s or 0.0))  # in order, also when a delay becomes shorter
+        self._waiting.append((self._due, data))
+        if self._open:
+            self._wake_when_due()
+        elif not self.link.outside or len(self._waiting) >= OUTSIDE_CHUNKS:
+            self.read(False)
+
+    def flush(self) -> None:
+        """Send on all that is due, unless held."""
+        if not self._open:
+            return
+        now = time.monotonic()
+        while self._waiting and self._waiting[0][0] <= now:
+            self._deliver(self._waiting.popleft()[1])
+        self._wake_when_due()
+        self.read(self.other is None or not self.other._full)
+
+    @property
+    def _open(self) -> bool:
+        """Whether the other side is there, and nothing holds what goes to it."""
+        return self.other is not None and self.other.transport is not None and not self.link.held
+
+    def _wake_when_due(self) -> None:
+        if self._waiting and self._timer is None:
+            wait_s = max(TIMER_S, self._waiting[0][0] - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def _deliver(self, data: bytes | None) -> None:
+        there = self.other.transport if self.other is not None else None
+        if there is None or there.is_closing():
+            return
+        if data is None:
             there.close()
         else:
             there.write(data)
 
+    def read(self, more: bool) -> None:
+        """Go on reading, or let what comes wait in the kernel."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if more:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def reset(self) -> None:
+        """End this side as a dying host does."""
+        if self.transport is not None and not self.transport.is_closing():
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.transport.abort()
+
 
 class Link:
-    """A worker's connection and ours to the upstream."""
+    """A worker's connection and ours to the upstream. `pid`: the worker's process, once it was asked for."""
 
     def __init__(self, upstream: str, port: int, board: Board, links: set[Link]) -> None:
         self.upstream = upstream
         self.pid: int | None = None
         self.held = False
+        self.broken = False
         self.near = Half(self)
         self.far: Half | None = None
         self._port = port
@@ -131,38 +166,40 @@ class Link:
         if half is not self.near:
             return
         self._links.add(self)
-        if self._board.by_process(self.upstream):
-            identify([self])
-        if self.verdict() is None or not self.held:
+        identify([self], self._board)
+        self._board.affect(self.upstream, self.pid, "hold")
+        self.obey()
+        if not self.held and not self.broken:
             self._dial()
 
+    @property
+    def outside(self) -> bool:
+        """Whether it is held and not dialled. It is then read from, up to a bound: else nobody hears it give up."""
+        return self.held and self.far is None
+
     def lost(self, half: Half) -> None:
-        """A side is gone; the link with it, unless something is still held for the other side."""
-        if half is self.near and self._dialing is not None and self.far is None:
-            self._dialing.cancel()
-        if not self.held:
+        """A side is gone; the link with it, unless something is held for the other side."""
+        if half is self.near and self.far is None:
+            self.broken = True
+            if self._dialing is not None:
+                self._dialing.cancel()
+        if self.broken or not self.held:
             self._links.discard(self)
 
-    def verdict(self) -> float | None:
-        """None: pass at once; > 0: seconds of delay; 0: hold. Counts what it decides; a reset is done here."""
-        indexes = self._board.applying(self.upstream, self.pid)
-        if not indexes:
-            self.held = False
+    def delay_s(self) -> float | None:
+        """By how much a chunk is delayed (None: not at all; held ones wait besides). Counts it for the rules."""
+        if not self._board.rules:
             return None
-        rules = self._board.rules
-        for index in indexes:
-            self._board.affected(index)
-        self.held = any(rules[i].action == "hold" for i in indexes)
-        if any(rules[i].action == "reset" for i in indexes):
-            self.reset()
-        return 0.0 if self.held else sum(rules[i].delay_s for i in indexes) or None
+        if self._board.affect(self.upstream, self.pid, "hold"):
+            return None
+        return sum(rule.delay_s for rule in self._board.affect(self.upstream, self.pid, "delay")) or None
 
     def obey(self) -> None:
         """The rules have changed: what was held may go, what stands may have to end."""
-        rules = [self._board.rules[i] for i in self._board.applying(self.upstream, self.pid)]
-        if any(rule.action == "reset" for rule in rules):
-            self.verdict()
-        was, self.held = self.held, any(rule.action == "hold" for rule in rules)
+        if self._board.affect(self.upstream, self.pid, "reset"):
+            self.reset()
+            return
+        was, self.held = self.held, bool(self._board.applying(self.upstream, self.pid, "hold"))
         if was and not self.held:
             self._release()
 
@@ -170,14 +207,16 @@ class Link:
         if self.far is None:
             self._dial()
             return
-        self.near.release()
-        self.far.release()
+        self.near.flush()
+        self.far.flush()
 
     def reset(self) -> None:
-        """End both sides at once; the worker sees a reset."""
-        for half in (self.near, self.far):
-            if half is not None and half.transport is not None:
-                half.transport.abort()
+        """End both sides at once; whoever is there sees a reset."""
+        self.broken = True
+        self._links.discard(self)
+        self.near.reset()
+        if self.far is not None:
+            self.far.reset()
 
     def _dial(self) -> None:
         if self._dialing is None:
@@ -192,17 +231,22 @@ class Link:
         except (OSError, TimeoutError):
             self.reset()  # nobody listens: the nearest thing to a refusal that an accepted connection can be told
             return
+        if self.broken:
+            far.reset()
+            return
         self.far = self.near.other = far
-        if not self.held:
-            self.near.release()
+        self.near.flush()
 
 
-def identify(links: list[Link]) -> None:
-    """Find out whose these connections are."""
+def identify(links: list[Link], board: Board) -> None:
+    """Find out which of these connections belong to processes that the rules name."""
+    among = board.pids()
+    if not among:
+        return
     pairs: dict[tuple[int, int], Link] = {}
     for link in links:
         transport = link.near.transport
         if transport is not None and link.pid is None and (peer := transport.get_extra_info("peername")):
             pairs[peer[1], transport.get_extra_info("sockname")[1]] = link
-    for pair, pid in owners(pairs).items():
+    for pair, pid in owners(pairs, among).items():
         pairs[pair].pid = pid

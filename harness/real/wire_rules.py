@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+Action = Literal["hold", "delay", "reset"]
+
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happens on the way to one upstream.
@@ -17,7 +19,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     upstream: str
-    action: Literal["hold", "delay", "reset"]
+    action: Action
     pids: tuple[int, ...] | None = None
     delay_s: float = 0.0
 
