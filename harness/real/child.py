@@ -21,6 +21,10 @@ _libc = ctypes.CDLL(None, use_errno=True)  # resolved here: nothing may be impor
 LOG_TAIL = 8
 
 
+class Silent(WorldError):
+    """A child lives, but did not say in time what was awaited of it."""
+
+
 def die_with_parent() -> None:
     """Between fork and exec: ask the kernel for a SIGTERM when the parent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -72,7 +76,7 @@ class Child:
         return self.process.returncode is None
 
     async def said(self, word: str, timeout_s: float) -> list[str]:
-        """The rest of the line that begins with `word`, in words; WorldError if it ends or stays silent instead."""
+        """The rest of the line that begins with `word`, in words; Silent if none comes, WorldError if it ends."""
         stdout = self.process.stdout or asyncio.StreamReader()  # it is there: spawn asked for a pipe
         try:
             async with asyncio.timeout(timeout_s):
@@ -80,14 +84,17 @@ class Child:
                     first, *rest = line.decode(errors="replace").split() or [""]
                     if first == word:
                         return rest
+                await self.process.wait()
         except TimeoutError:
-            raise self.trouble(f"did not say {word} within {timeout_s:g} s") from None
-        await self.process.wait()
-        raise self.trouble(f"ended with exit code {self.process.returncode} before it was ready")
+            raise Silent(self._told(f"did not say {word} within {timeout_s:g} s")) from None
+        raise self.trouble(f"ended with exit code {self.process.returncode} before it said {word}")
 
     def trouble(self, what: str) -> WorldError:
         """An error about this child, with the last lines of its log."""
-        return WorldError("\n".join([f"{self.name} {what}", *(f"  | {line}" for line in self._tail())]))
+        return WorldError(self._told(what))
+
+    def _told(self, what: str) -> str:
+        return "\n".join([f"{self.name} {what}", *(f"  | {line}" for line in self._tail())])
 
     def _tail(self) -> list[str]:
         with contextlib.suppress(OSError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+from redis.exceptions import RedisError
 
 from harness.faults import (
     Fault,
@@ -185,9 +188,10 @@ class RedisEmptied:
         self._lost = 0
 
     async def inject(self) -> tuple[str, ...]:
-        async with self._redis.client() as redis:
-            self._lost = int(await redis.dbsize())
-        await self._redis.flush()
+        with _asking_redis():
+            async with self._redis.client() as redis:
+                self._lost = int(await redis.dbsize())
+            await self._redis.flush()
         return (REDIS,)
 
     async def heal(self) -> None:
@@ -271,8 +275,18 @@ _MAKERS: Mapping[type[Fault], _Maker] = {
 }
 
 
+@contextlib.contextmanager
+def _asking_redis() -> Iterator[None]:
+    """Redis not answering the harness itself, which no fault stands between, is the world's own trouble."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise WorldError(f"redis-server does not answer the harness: {type(error).__name__}") from error
+
+
 async def sample(scene: Scene) -> None:
-    """Record Redis' own counters, if it answers."""
-    if scene.stack.redis.alive and not stopped(scene.stack.redis.pid):
-        counters = await scene.stack.redis.sample()
+    """Record Redis' own counters, unless a fault keeps it from answering; WorldError if it does not."""
+    if scene.stack.redis_wanted and not stopped(scene.stack.redis.pid):
+        with _asking_redis():
+            counters = await scene.stack.redis.sample()
         scene.record(RedisSample(t=scene.now(), commands=counters.commands, published=counters.published))

@@ -1,4 +1,4 @@
-"""Ports that nobody listens on."""
+"""Ports that are kept for somebody until he listens on them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ import socket
 HOST = "127.0.0.1"
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free just now. Whoever is to listen on it must still be ready to find it taken."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+class HeldPort:
+    """A free port of 127.0.0.1, held for a child that will listen on it.
+
+    It is bound but never listened on: the kernel gives it to nobody else, neither as a free port nor for an outgoing
+    connection; and as both sides set SO_REUSEADDR, the child can bind it all the same.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((HOST, 0))
+        self.number: int = self._socket.getsockname()[1]
+
+    def release(self) -> None:
+        """Hold it no longer. May be called more than once."""
+        self._socket.close()

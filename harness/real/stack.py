@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,10 @@ _FOREIGN = ("FLEXIAI_", "REDIS_", "OPENAI_", "ANTHROPIC_")
 
 
 class Stack:
-    """Everything of one run but its load. Stopped as a whole, also when its start was interrupted."""
+    """Everything of one run but its load. Stopped as a whole, also when its start was interrupted.
+
+    `folder`: where its processes write; there from `start` until `discard`.
+    """
 
     def __init__(self, scenario: Scenario, seed: int, logs: Path) -> None:
         self.scenario = scenario
@@ -34,20 +39,20 @@ class Stack:
         self.redis = RedisServer()
         self.redis_wanted = False  # whether Redis should be alive now: no fault has killed it
         self.providers: dict[str, ProviderProcess] = {}
-        self.folder = Path(tempfile.mkdtemp(prefix="flexiai-harness-"))
-        logs.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.gettempdir()) / f"flexiai-harness-{secrets.token_hex(8)}"
+        self._journals, self._ledgers = self.folder / "journals", self.folder / "ledgers"
         self._servers = Children(logs)
         self._instances = Children(logs)
         self.proxy = Proxy(self._servers)
-        self.fleet = Fleet(scenario.topology, self._subfolder("journals"), self._instances)
+        self.fleet = Fleet(scenario.topology, self._journals, self._instances)
 
     async def start(self) -> None:
         """Start Redis, providers, proxy, then the fleet; returns when every worker is ready."""
+        self._make_folders()
         await self.redis.start()
         self.redis_wanted = True
-        ledgers = self._subfolder("ledgers")
         for spec in self.scenario.providers:
-            self.providers[spec.name] = await ProviderProcess.start(spec, self.seed, ledgers, self._servers)
+            self.providers[spec.name] = await ProviderProcess.start(spec, self.seed, self._ledgers, self._servers)
         await self.proxy.start()
         ports = {REDIS: await self.proxy.listen(REDIS, self.redis.port)}
         for name, provider in self.providers.items():
@@ -62,30 +67,32 @@ class Stack:
             raise WorldError("redis-server ended in the middle of the run, and no fault of the scenario ended it")
 
     async def stop(self) -> None:
-        """End everything and remove the temporary directory; the fleet first, so that it can say goodbye."""
-        await self.fleet.stop()
-        self.proxy.close()
-        await self._servers.stop()
-        await self.redis.stop()
+        """End everything; the fleet first, so that it can say goodbye. What fails does not keep the rest running."""
+        async with AsyncExitStack() as rest:
+            rest.push_async_callback(self.redis.stop)
+            rest.push_async_callback(self._servers.stop)
+            rest.callback(self.proxy.close)
+            await self.fleet.stop()
 
     def discard(self) -> None:
-        """Remove what the processes wrote, once it has been read."""
+        """Remove what the processes wrote, once it has been read. May be called at any time, more than once."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def entries(self) -> list[Entry]:
         """What workers and providers wrote, in absolute time."""
         return [*self.fleet.entries, *(e for provider in self.providers.values() for e in provider.entries())]
 
-    def _subfolder(self, name: str) -> Path:
-        folder = self.folder / name
-        folder.mkdir()
-        return folder
+    def _make_folders(self) -> None:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700)
+        self._journals.mkdir()
+        self._ledgers.mkdir()
 
     def _environment(self, ports: dict[str, int]) -> dict[str, str]:
         """What a worker is told: where things are (the proxy), and the scenario's settings by the app's own names."""
         env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
         env |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(ports[REDIS]), "REDIS_DB": "0"}
-        env |= {"FLEXIAI_JOURNAL_DIR": str(self.folder / "journals"), "FLEXIAI_LOG_LEVEL": "warning"}
+        env |= {"FLEXIAI_JOURNAL_DIR": str(self._journals), "FLEXIAI_LOG_LEVEL": "warning"}
         told = [_told(spec, ports[spec.name]) for spec in self.scenario.providers]
         env["FLEXIAI_PROVIDERS"] = json.dumps(told)
         for section in ("breaker", "request", "sync"):

@@ -24,7 +24,7 @@ from flexiai.events import WorkerReady, WorkerStarted
 from harness.faults import Place
 from harness.history import Entry, decode_line
 from harness.real.child import Children
-from harness.real.ports import free_port
+from harness.real.ports import HeldPort
 from harness.scenario import Topology
 from harness.world import WorldError
 
@@ -107,13 +107,18 @@ class Fleet:
 
     async def start(self, env: Mapping[str, str]) -> None:
         """Start every instance; returns when every worker is ready, or raises WorldError with what the log says."""
-        ports = [free_port() for _ in range(self.instances)]
-        for number, port in enumerate(ports, 1):
-            child = await self._all.spawn(f"instance {number}", self._command(port), env=env, cwd=self._folder)
-            self._parents[child.pid] = number
-        self.hosts = tuple(f"http://127.0.0.1:{port}" for port in ports)
-        self._watch_task = asyncio.create_task(self._watch())
-        await self._await_ready()
+        ports = [HeldPort() for _ in range(self.instances)]
+        try:
+            for number, port in enumerate(ports, 1):
+                command = self._command(port.number)
+                child = await self._all.spawn(f"instance {number}", command, env=env, cwd=self._folder)
+                self._parents[child.pid] = number
+            self.hosts = tuple(f"http://127.0.0.1:{port.number}" for port in ports)
+            self._watch_task = asyncio.create_task(self._watch())
+            await self._await_ready()
+        finally:
+            for port in ports:
+                port.release()
 
     def _command(self, port: int) -> list[str]:
         options = {

@@ -7,40 +7,25 @@ directory. All clocks are the host's CLOCK_MONOTONIC, so that times of different
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from harness.faults import Fault
-from harness.history import (
-    Entry,
-    FaultEffect,
-    Happening,
-    History,
-    ProviderServed,
-    RequestDone,
-    RequestSent,
-    WorkerDown,
-    WorkerUp,
-    decode_line,
-)
-from harness.real.child import Child, Children
+from harness.history import FaultEffect, Happening, History, ProviderServed, RequestSent, WorkerDown, WorkerUp
 from harness.real.injectors import Injector, Scene, Wire, injector, sample
-from harness.real.load import Plan
+from harness.real.locust_process import Load
 from harness.real.stack import Stack
 from harness.real.workers import End, Worker
 from harness.scenario import Scenario
-from harness.world import WorldError
 
 T = TypeVar("T")
-LOCUST_READY_S = 60.0
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RealWorld:
@@ -60,6 +45,7 @@ class RealWorld:
         self._load = Load(scenario, seed, self._stack.folder, logs)
         self._following: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._interrupted = False
 
     def refuses(self, fault: Fault) -> str | None:
         """Nothing of today's vocabulary is impossible for real."""
@@ -67,20 +53,32 @@ class RealWorld:
 
     def execute(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `drive` on an event loop of its own. Ctrl-C and SIGTERM cancel it, so that it stops the world first."""
-        return asyncio.run(self._executed(drive))
-
-    async def _executed(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        task = asyncio.ensure_future(drive())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
         try:
-            return await task
+            done = asyncio.run(self._executed(drive))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            self._stack.discard()
+        if self._interrupted:  # while it was being stopped anyway
+            raise KeyboardInterrupt
+        return done
+
+    async def _executed(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in _INTERRUPTS:
+            loop.add_signal_handler(number, self._interrupt, task)
+        try:
+            return await drive()
+        finally:
+            await self.stop()
+            for number in _INTERRUPTS:
                 loop.remove_signal_handler(number)
+
+    def _interrupt(self, task: asyncio.Task[Any] | None) -> None:
+        """Cancel the run. One that is being stopped goes on stopping: that is bounded, and leaves nothing behind."""
+        self._interrupted = True
+        if task is not None and not self._stopped:
+            task.cancel()
 
     def now(self) -> float:
         """Seconds since the run began; during start-up, negative and without meaning but their order."""
@@ -88,11 +86,17 @@ class RealWorld:
 
     def record(self, entry: Happening) -> None:
         """Take a happening that is stamped with `now()`."""
-        self._entries.append(msgspec.structs.replace(entry, t=entry.t + (self._zero or 0.0)))
+        t = entry.t + self._zero if self._zero is not None else time.monotonic()
+        self._entries.append(msgspec.structs.replace(entry, t=t))
 
     async def start(self) -> None:
         """Start everything; the run's zero is when every worker is ready and the load waits for its go."""
-        await asyncio.gather(self._stack.start(), self._load.start(lambda: self._stack.fleet.hosts))
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._stack.start())
+                parts.create_task(self._load.start(lambda: self._stack.fleet.hosts))
+        except BaseExceptionGroup as broken:
+            raise broken.exceptions[0] from None
         await self._load.ready()
         self._zero = time.monotonic()
 
@@ -100,6 +104,9 @@ class RealWorld:
         """Raise WorldError when something has ended that no fault was to end."""
         self._stack.check()
         self._load.check()
+        for task in [task for task in self._following if task.done()]:
+            self._following.discard(task)
+            task.result()
 
     async def start_load(self) -> None:
         """Say go."""
@@ -124,19 +131,20 @@ class RealWorld:
         await sample(self._scene)
 
     async def stop(self) -> None:
-        """Stop everything, once; nothing is left behind."""
+        """Stop everything, once, and read what every process wrote; what fails does not keep the rest running."""
         if self._stopped:
             return
         self._stopped = True
         for task in self._following:
             task.cancel()
-        await self._load.stop()
-        await self._stack.stop()
-        self._collect()
+        async with AsyncExitStack() as rest:
+            rest.callback(self._collect)
+            rest.push_async_callback(self._stack.stop)
+            await self._load.stop()
 
     def history(self) -> History:
-        """All that happened, in seconds since the run began."""
-        zero = self._zero if self._zero is not None else time.monotonic()
+        """All that happened, in seconds since the run began; of one that never began, in seconds before its end."""
+        zero = self._zero if self._zero is not None else max((entry.t for entry in self._entries), default=0.0)
         return History.of([_since(zero, entry) for entry in self._entries])
 
     def worker_up(self, worker: Worker) -> None:
@@ -148,7 +156,6 @@ class RealWorld:
         for wire in [i for i in self._injected.values() if isinstance(i, Wire)]:
             task = asyncio.create_task(wire.follow())
             self._following.add(task)
-            task.add_done_callback(self._following.discard)
 
     def worker_down(self, worker: Worker, how: End, at: float) -> None:
         """A worker is gone."""
@@ -161,79 +168,7 @@ class RealWorld:
             self._entries.append(FaultEffect(t=time.monotonic(), fault=index, what=effect.what, count=effect.count))
 
     def _collect(self) -> None:
-        """Read what every process wrote, then remove it."""
-        try:
-            self._entries += [*self._stack.entries(), *self._load.entries()]
-        finally:
-            self._stack.discard()
-
-
-class Load:
-    """The Locust process of a run."""
-
-    def __init__(self, scenario: Scenario, seed: int, folder: Path, logs: Path) -> None:
-        self._scenario = scenario
-        self._seed = seed
-        self._journal = folder / "load.jsonl"
-        self._go = folder / "go"
-        self._plan = folder / "plan.json"
-        self._children = Children(logs)
-        self._child: Child | None = None
-        self._done = False
-
-    async def start(self, hosts: Callable[[], tuple[str, ...]]) -> None:
-        """Start Locust once the fleet's addresses are known; it then waits for its go."""
-        while not hosts():  # noqa: ASYNC110 - bounded by the fleet's own start, beside which this runs
-            await asyncio.sleep(0.05)
-        Plan(self._scenario, self._seed, hosts(), self._journal, self._go).write(self._plan)
-        locustfile = Path(__file__).with_name("locustfile.py")
-        options = ["--headless", "--users", "1", "--spawn-rate", "1", "--host", hosts()[0], "--loglevel", "WARNING"]
-        command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--only-summary", *options]
-        env = {**os.environ, "HARNESS_PLAN": str(self._plan)}
-        self._child = await self._children.spawn("load", command, env=env, cwd=self._plan.parent)
-
-    async def ready(self) -> None:
-        """Locust is up and waits."""
-        await self._running.said("READY", LOCUST_READY_S)
-
-    def go(self, zero: float) -> None:
-        """Let it begin: the file appears whole."""
-        fresh = self._go.with_suffix(".new")
-        fresh.write_text(repr(zero))
-        fresh.rename(self._go)
-
-    def check(self) -> None:
-        """Raise WorldError if Locust ended before the load did."""
-        if not self._done:
-            self._children.check()
-
-    async def finish(self, timeout_s: float, check: Callable[[], None]) -> None:
-        """Await the end of every request, at most `timeout_s`."""
-        self._done = True
-        with contextlib.suppress(WorldError):
-            await self._running.said("DONE", timeout_s)
-        check()
-
-    async def stop(self) -> None:
-        """End Locust."""
-        await self._children.stop()
-
-    def entries(self) -> list[Entry]:
-        """What was sent and what came back; a request without an end gets one that says that nobody knows."""
-        if not self._journal.exists():
-            return []
-        lines = self._journal.read_bytes().splitlines()
-        entries = [decode_line(line, f"{self._journal}:{n}") for n, line in enumerate(lines, 1)]
-        ended = {e.request for e in entries if isinstance(e, RequestDone)}
-        lost = [e for e in entries if isinstance(e, RequestSent) and e.request not in ended]
-        now = time.monotonic()
-        return entries + [RequestDone(t=now, request=e.request, result="info", error="run ended") for e in lost]
-
-    @property
-    def _running(self) -> Child:
-        if self._child is None:
-            raise WorldError("the load was not started")
-        return self._child
+        self._entries += [*self._stack.entries(), *self._load.entries()]
 
 
 def _since(zero: float, entry: Any) -> Any:
