@@ -1,0 +1,131 @@
+"""The real world: whole runs, with faults on Redis and on workers, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import jsonschema
+import psutil
+import pytest
+import yaml
+
+import harness
+from flexiai.events import RequestStarted
+from harness.history import (
+    FaultEffect,
+    FaultHealed,
+    FaultInjected,
+    RedisDown,
+    RedisUp,
+    RequestDone,
+    RequestSent,
+    RunEnded,
+    WorkerDown,
+    WorkerUp,
+)
+from harness.scenario import Scenario
+from harness.session import Finished, carry_out
+from tests.harness.small import SMALL
+
+pytestmark = pytest.mark.real
+
+SCHEMA = json.loads((Path(harness.__path__[0]) / "summary.schema.json").read_text())
+CLOCKS_AGREE_S = 0.001
+
+
+@pytest.fixture
+def carried_out(tmp_path, monkeypatch):
+    """Runs the small scenario, changed, for real; whatever becomes of it, nothing may be left behind."""
+    own = tmp_path / "temporary"
+    own.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(own))
+
+    def carried_out(**changes: object) -> Finished:
+        scenario = Scenario.model_validate(yaml.safe_load(SMALL) | changes)
+        before = set(psutil.Process().children(recursive=True))
+        finished = carry_out(scenario, "real", 1, tmp_path / "runs", report=False)
+        assert finished.error is None
+        assert not finished.interrupted
+        assert list(own.iterdir()) == []
+        assert set(psutil.Process().children(recursive=True)) <= before
+        every_request_is_accounted_for(finished)
+        every_fault_shows(finished)
+        return finished
+
+    return carried_out
+
+
+def every_request_is_accounted_for(finished: Finished) -> None:
+    history = finished.record.history
+    sent = {r.request: r.t for r in history.all(RequestSent)}
+    assert sent
+    assert Counter(list(sent)) == Counter(r.request for r in history.all(RequestDone))
+    started = [r for r in history.all(RequestStarted) if r.request in sent]
+    assert started
+    assert min(r.t - sent[r.request] for r in started) > -CLOCKS_AGREE_S
+
+
+def every_fault_shows(finished: Finished) -> None:
+    wanted = set(range(len(finished.record.scenario.faults)))
+    history = finished.record.history
+    assert {f.fault for f in history.all(FaultInjected)} == wanted
+    assert {f.fault for f in history.all(FaultEffect)} == wanted
+    assert all(f.evidence for f in finished.record.judged.faults)
+
+
+def test_a_good_run_passes_and_leaves_a_complete_directory(carried_out):
+    finished = carried_out()
+    record, folder = finished.record, finished.rundir.path
+    assert record.judged.verdict == "pass", record.judged.reason
+    (ended,) = record.history.all(RunEnded)
+    assert ended.complete
+    assert record.history.entries[-1] is ended
+    assert sorted((w.instance, w.slot, w.generation) for w in record.history.all(WorkerUp)) == [(1, 1, 0), (1, 2, 0)]
+    assert {r.status for r in record.history.all(RequestDone)} == {200}
+    assert {path.name for path in folder.iterdir()} == {"capsule.yaml", "history.jsonl", "logs", "summary.json"}
+    summary = json.loads((folder / "summary.json").read_text())
+    jsonschema.validate(summary, SCHEMA)
+    assert summary["mode"] == "real"
+    assert summary["verdict"] == "pass"
+    logs = {path.name for path in (folder / "logs").iterdir()}
+    assert {"instance-1.log", "load.log", "provider-anthropic.log", "provider-openai.log", "proxy.log"} <= logs
+
+
+def test_redis_is_paused_killed_and_cut_off(carried_out):
+    finished = carried_out(
+        faults=[
+            {"at": "0.5s", "for": "1s", "target": "redis", "inject": "pause"},
+            {"at": "2s", "for": "1s", "target": "redis", "inject": "kill"},
+            {"at": "3.5s", "for": "2s", "target": "redis", "inject": "partition", "workers": "1 of 2"},
+        ],
+    )
+    history = finished.record.history
+    assert [e.how for e in history.all(RedisDown)] == ["paused", "killed"]
+    assert [e.empty for e in history.all(RedisUp)] == [False, True]
+    assert [e.fault for e in history.all(FaultHealed)] == [0, 1, 2]
+    (cut_off,) = [f.on for f in history.all(FaultInjected) if f.inject == "partition"]
+    assert len(cut_off) == 1
+    assert {w.worker for w in history.all(WorkerUp)} >= set(cut_off)
+    assert {r.status for r in history.all(RequestDone)} == {200}
+
+
+def test_a_killed_worker_is_replaced_and_a_paused_one_goes_on(carried_out):
+    finished = carried_out(
+        faults=[
+            {"at": "0.5s", "target": "worker", "inject": "kill", "workers": "1.1"},
+            {"at": "4.5s", "for": "1s", "target": "worker", "inject": "pause", "workers": "1.2"},
+        ],
+    )
+    history = finished.record.history
+    ups = {(w.instance, w.slot, w.generation): w for w in history.all(WorkerUp)}
+    assert set(ups) == {(1, 1, 0), (1, 2, 0), (1, 1, 1)}
+    (down,) = history.all(WorkerDown)
+    assert (down.worker, down.how) == (ups[1, 1, 0].worker, "killed")
+    killed, paused = (f.on for f in history.all(FaultInjected))
+    assert killed == (ups[1, 1, 0].worker,)
+    assert paused == (ups[1, 2, 0].worker,)
+    healed = [f.t for f in history.all(FaultHealed)][-1]
+    assert any(r.worker == paused[0] and r.t > healed for r in history.all(RequestStarted))
