@@ -59,6 +59,8 @@ class RedisSubscription:
         self._pings += 1
         word = str(self._pings).encode()
         heard: list[Told] = []
+        if not self._connection.is_connected:  # redis-py would connect again here, subscribed to nothing
+            raise SyncError(f"Redis at {self._address}: the subscription is closed")
         async with self._address.bounded(timeout_s):
             await self._connection.send_command("PING", word)
             while (message := await self._connection.read_response(disable_decoding=True)) != [b"pong", word]:

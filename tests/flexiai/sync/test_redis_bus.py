@@ -190,6 +190,7 @@ def test_a_closed_connection_ends_the_subscription(real_redis: RedisServer) -> N
         ):
             await admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
             assert "Connection closed" in await error_of(subscription.next(10.0))
+            assert "the subscription is closed" in await error_of(subscription.ping(10.0))
 
     asyncio.run(scene())
 
