@@ -13,6 +13,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from flexiai.errors import SyncError
 from flexiai.sync import codec
 from flexiai.sync.address import Address
 from flexiai.sync.bus import Told
