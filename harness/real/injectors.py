@@ -29,9 +29,10 @@ from harness.faults import (
     WorkerRestart,
 )
 from harness.history import Happening, RedisDown, RedisSample, RedisUp, WorkerPaused, WorkerResumed
+from harness.real.freezer import becomes_stopped, stopped
 from harness.real.proxy_client import Rule
 from harness.real.stack import REDIS, Stack
-from harness.real.workers import Worker, becomes_stopped, stopped
+from harness.real.workers import Worker
 from harness.world import WorldError
 
 END_S = 10.0
@@ -236,18 +237,21 @@ class WorkersFrozen:
 
     async def inject(self) -> tuple[str, ...]:
         for worker in self._workers:
-            self._scene.stack.fleet.send(worker, signal.SIGSTOP)
             self._scene.record(WorkerPaused(t=self._scene.now(), worker=worker.name))
-        self._seen = sum([await becomes_stopped(w.pid) for w in self._workers])
+        self._seen = await self._scene.stack.freezer.freeze(self._pids)
         return tuple(w.name for w in self._workers)
 
     async def heal(self) -> None:
         for worker in self._workers:
             self._scene.record(WorkerResumed(t=self._scene.now(), worker=worker.name))
-            self._scene.stack.fleet.send(worker, signal.SIGCONT)
+        await self._scene.stack.freezer.thaw(self._pids)
 
     async def effect(self) -> Effect:
         return Effect("workers stopped", self._seen)
+
+    @property
+    def _pids(self) -> tuple[int, ...]:
+        return tuple(w.pid for w in self._workers)
 
 
 def injector(scene: Scene, index: int) -> Injector:

@@ -14,6 +14,7 @@ from typing import Any
 from flexiai.types import Settings
 from harness.history import Entry
 from harness.real.child import Children
+from harness.real.freezer import Freezer
 from harness.real.providers import ProviderProcess, wire_of
 from harness.real.proxy_client import Proxy
 from harness.real.redis_server import RedisServer
@@ -38,6 +39,7 @@ class Stack:
         self.logs = logs
         self.redis = RedisServer()
         self.redis_wanted = False  # whether Redis should be alive now: no fault has killed it
+        self.freezer = Freezer()
         self.providers: dict[str, ProviderProcess] = {}
         self.folder = Path(tempfile.gettempdir()) / f"flexiai-harness-{secrets.token_hex(8)}"
         self._journals, self._ledgers = self.folder / "journals", self.folder / "ledgers"
@@ -72,7 +74,8 @@ class Stack:
             rest.push_async_callback(self.redis.stop)
             rest.push_async_callback(self._servers.stop)
             rest.callback(self.proxy.close)
-            await self.fleet.stop()
+            rest.push_async_callback(self.fleet.stop)
+            await self.freezer.thaw_all()
 
     def discard(self) -> None:
         """Remove what the processes wrote, once it has been read. May be called at any time, more than once."""

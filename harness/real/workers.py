@@ -222,28 +222,8 @@ class Fleet:
         if self._watch_task is not None:
             self._watch_task.cancel()
             await asyncio.wait([self._watch_task])
-        for worker in self._live.values():
-            self.send(worker, signal.SIGCONT)
         await self._all.stop(grace_s=15.0)
         self.entries.extend(entry for _, entry in self._journals.fresh())
-
-
-async def becomes_stopped(pid: int, timeout_s: float = 2.0) -> bool:
-    """Whether a process to which SIGSTOP was sent stops within `timeout_s`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            while not stopped(pid):  # noqa: ASYNC110 - a stop is no event of ours
-                await asyncio.sleep(POLL_S / 10)
-            return True
-    return False
-
-
-def stopped(pid: int) -> bool:
-    """Whether a process is stopped (SIGSTOP)."""
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _running(pid: int) -> bool:

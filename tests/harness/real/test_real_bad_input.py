@@ -28,7 +28,7 @@ BOUND_S = 40.0
 class Command:
     """A `harness run --mode real` in a folder of its own, with a temporary directory of its own."""
 
-    def __init__(self, folder: Path, scenario: str = LONG, **env: str) -> None:
+    def __init__(self, folder: Path, scenario: str, **env: str) -> None:
         (folder / "small.yaml").write_text(scenario)
         self.folder = folder
         self.temporary = folder / "temporary"
@@ -76,6 +76,10 @@ class Command:
         loaded: dict[str, object] = json.loads((self.run / "summary.json").read_text())
         return loaded
 
+    def has_a_folder(self) -> bool:
+        """Whether it has just begun to start."""
+        return any(self.temporary.iterdir())
+
     def starts_its_fleet(self) -> bool:
         """Whether an instance has been started."""
         return bool(list(self.folder.glob("runs/small-outage/*/logs/instance-1.log")))
@@ -84,9 +88,16 @@ class Command:
         """Whether its load has begun."""
         return any(path.stat().st_size for path in self.temporary.glob("flexiai-harness-*/load.jsonl"))
 
+    def stops(self) -> bool:
+        """Whether it has begun to end its children."""
+        return any(not process.is_running() for process in self.descendants)
+
+    def frozen(self) -> list[psutil.Process]:
+        """Those of its processes that are stopped."""
+        return [p for p in self.descendants if p.is_running() and p.status() == psutil.STATUS_STOPPED]
+
     def leaves_nothing(self) -> None:
         """Fails if one of its processes lives on, or if a temporary file is left."""
-        assert self.descendants
         self.ends_everything()
         assert list(self.temporary.iterdir()) == []
 
@@ -110,8 +121,8 @@ class Command:
 def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     started: list[Command] = []
 
-    def command(**env: str) -> Command:
-        started.append(Command(tmp_path, **env))
+    def command(scenario: str = LONG, **env: str) -> Command:
+        started.append(Command(tmp_path, scenario, **env))
         return started[-1]
 
     yield command
@@ -119,9 +130,10 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
         one.clean_up()
 
 
-def test_interrupted_while_it_starts_it_stops_everything_and_says_so(command):
+@pytest.mark.parametrize("stage", [Command.has_a_folder, Command.starts_its_fleet])
+def test_interrupted_while_it_starts_it_stops_everything_and_says_so(command, stage):
     it = command()
-    it.until(it.starts_its_fleet)
+    it.until(lambda: stage(it))
     it.process.send_signal(signal.SIGINT)
     assert it.ended() == INTERRUPTED, it.said
     it.leaves_nothing()
@@ -139,7 +151,7 @@ def test_interrupted_twice_in_mid_run_it_accounts_for_every_request(command):
     it = command()
     it.until(it.has_sent)
     it.process.send_signal(signal.SIGINT)
-    time.sleep(0.05)  # the second one hits the stopping
+    it.until(it.stops)
     it.process.send_signal(signal.SIGINT)
     assert it.ended() == INTERRUPTED, it.said
     it.leaves_nothing()
@@ -152,9 +164,10 @@ def test_interrupted_twice_in_mid_run_it_accounts_for_every_request(command):
     assert sorted(r.request for r in history.all(RequestSent)) == sorted(r.request for r in history.all(RequestDone))
 
 
-def test_killed_it_takes_all_its_children_with_it(command):
-    it = command()
-    it.until(it.has_sent)
+def test_killed_it_takes_all_its_children_with_it_the_frozen_ones_too(command):
+    faults = "".join(f"  - {{at: 0s, for: 50s, target: {target}, inject: pause}}\n" for target in ("worker", "redis"))
+    it = command(scenario=LONG.split("faults:")[0] + f"faults:\n{faults}")
+    it.until(lambda: len(it.frozen()) == 3)
     it.process.kill()
     it.ended()
     it.ends_everything()
