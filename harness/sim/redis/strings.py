@@ -52,12 +52,16 @@ class _SetOptions:
             self.get = True
         elif word == b"KEEPTTL" and self.expiry is None:
             self.keep_ttl = True
-        elif word in _EXPIRIES and self.expiry is None and not self.keep_ttl and len(words) > 1:
+        elif word in _EXPIRIES and self._may_expire(word) and len(words) > 1:
             self.expiry = word, words[1]
             return words[2:]
         else:
             raise CommandError(SYNTAX)
         return words[1:]
+
+    def _may_expire(self, unit: bytes) -> bool:
+        """One unit only; said again, the last word counts."""
+        return not self.keep_ttl and (self.expiry is None or self.expiry[0] == unit)
 
 
 _EXPIRIES = {b"EX": (1000, False), b"PX": (1, False), b"EXAT": (1000, True), b"PXAT": (1, True)}
@@ -128,7 +132,8 @@ def _counts(name: str, arity: int, sign: int) -> Command:
         if change == 2**63:
             raise CommandError("ERR decrement would overflow")
         db = core.db(session)
-        value = added(need_integer(db.string(args[1]) or b"0"), change)
+        before = db.string(args[1])
+        value = added(need_integer(b"0" if before is None else before), change)
         db.put(args[1], b"%d" % value, keep_deadline=True)
         return value
 

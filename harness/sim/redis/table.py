@@ -76,8 +76,8 @@ def wrong_arity(name: str) -> CommandError:
 
 
 def shown(word: bytes) -> str:
-    """A caller's word inside an error text."""
-    return word[:128].decode("utf-8", "surrogateescape")
+    """A caller's word inside an error text: a C string, and not all of it."""
+    return word.partition(b"\0")[0][:128].decode("utf-8", "surrogateescape")
 
 
 def need_integer(text: bytes, otherwise: str = NOT_AN_INTEGER) -> int:

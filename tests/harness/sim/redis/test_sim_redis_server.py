@@ -230,6 +230,13 @@ def test_an_unknown_subcommand_breaks_a_transaction() -> None:
     assert wire.ask("EXEC").startswith(b"-EXECABORT")
 
 
+def test_set_says_what_was_there_though_it_may_not_replace_it() -> None:
+    redis, _ = free_sim()
+    wire = SimWire(redis)
+    assert wire.ask("SET", "k", "v", "NX", "GET") == NIL
+    assert wire.ask("SET", "k", "w", "NX", "GET") == wire.ask("GET", "k") == b"$1\r\nv\r\n"
+
+
 def test_two_runs_are_the_same_bytes() -> None:
     def run() -> bytes:
         redis, _ = free_sim()
