@@ -1,6 +1,7 @@
 """The invariants of docs/failover.md, section 4, each checked from the history alone: the same code for both worlds."""
 
 from harness.checkers import (
+    bounded,
     converges,
     epoch_monotone,
     joiner_knows,
@@ -30,6 +31,7 @@ CHECKERS: tuple[Checker, ...] = (
     neutral_is_neutral.CHECKER,
     retry_after.CHECKER,
     redis_off_path.CHECKER,
+    bounded.CHECKER,
     converges.CHECKER,
     recovers.CHECKER,
     rejoins.CHECKER,

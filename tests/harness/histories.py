@@ -38,7 +38,7 @@ from harness.history import (
 )
 from harness.scenario import Scenario
 
-C, O, H = State.CLOSED, State.OPEN, State.HALF_OPEN
+C, O, H = State.CLOSED, State.OPEN, State.HALF_OPEN  # noqa: E741 - the three letters keep histories readable
 OUTAGE = {"at": "10s", "for": "20s", "target": "provider/a", "inject": "error"}
 
 
