@@ -103,6 +103,17 @@ def report(runs: Sequence[Path]) -> int:
 
 
 @cli.command()
+@click.argument("scenario", metavar="SCENARIO")
+@_seed
+def up(scenario: str, seed: int) -> int:
+    """Start a scenario's real fleet, Redis and providers, without load and faults, and keep them until Ctrl-C."""
+    from harness.real.up import stand
+
+    stand(load_scenario(scenario), seed, click.echo)
+    return PASS
+
+
+@cli.command()
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 def lint(scenarios: Sequence[str]) -> int:
     """Check scenario files without running them."""

@@ -91,7 +91,7 @@ class Fleet:
         self.hosts: tuple[str, ...] = ()
         self.entries: list[Entry] = []
         self.watcher: Watcher | None = None
-        self._folder = folder
+        self.folder = folder
         self._all = children
         self._journals = Journals(folder)
         self._parents: dict[int, int] = {}
@@ -111,7 +111,7 @@ class Fleet:
         try:
             for number, port in enumerate(ports, 1):
                 command = self._command(port.number)
-                child = await self._all.spawn(f"instance {number}", command, env=env, cwd=self._folder)
+                child = await self._all.spawn(f"instance {number}", command, env=env, cwd=self.folder)
                 self._parents[child.pid] = number
             self.hosts = tuple(f"http://127.0.0.1:{port.number}" for port in ports)
             self._watch_task = asyncio.create_task(self._watch())

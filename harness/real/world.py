@@ -7,7 +7,6 @@ directory. All clocks are the host's CLOCK_MONOTONIC, so that times of different
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -19,13 +18,13 @@ import msgspec
 from harness.faults import Fault
 from harness.history import FaultEffect, Happening, History, ProviderServed, RequestSent, WorkerDown, WorkerUp
 from harness.real.injectors import Injector, Scene, Wire, injector, sample
+from harness.real.interrupt import Interruptible
 from harness.real.locust_process import Load
 from harness.real.stack import Stack
 from harness.real.workers import End, Worker
 from harness.scenario import Scenario
 
 T = TypeVar("T")
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RealWorld:
@@ -45,7 +44,6 @@ class RealWorld:
         self._load = Load(scenario, seed, self._stack.folder, logs)
         self._following: set[asyncio.Task[None]] = set()
         self._stopped = False
-        self._interrupted = False
 
     def refuses(self, fault: Fault) -> str | None:
         """Nothing of today's vocabulary is impossible for real."""
@@ -54,31 +52,15 @@ class RealWorld:
     def execute(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `drive` on an event loop of its own. Ctrl-C and SIGTERM cancel it, so that it stops the world first."""
         try:
-            done = asyncio.run(self._executed(drive))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+            return Interruptible(lambda: self._stopped).run(lambda: self._executed(drive))
         finally:
             self._stack.discard()
-        if self._interrupted:  # while it was being stopped anyway
-            raise KeyboardInterrupt
-        return done
 
     async def _executed(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        for number in _INTERRUPTS:
-            loop.add_signal_handler(number, self._interrupt, task)
         try:
             return await drive()
         finally:
             await self.stop()
-            for number in _INTERRUPTS:
-                loop.remove_signal_handler(number)
-
-    def _interrupt(self, task: asyncio.Task[Any] | None) -> None:
-        """Cancel the run. One that is being stopped goes on stopping: that is bounded, and leaves nothing behind."""
-        self._interrupted = True
-        if task is not None and not self._stopped:
-            task.cancel()
 
     def now(self) -> float:
         """Seconds since the run began; during start-up, negative and without meaning but their order."""

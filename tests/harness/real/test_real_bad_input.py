@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
-from harness.cli import BROKEN, INTERRUPTED
+from harness.cli import BROKEN, INTERRUPTED, PASS
 from harness.history import History, RequestDone, RequestSent, RunEnded, WorkerUp
 from tests.harness.small import SMALL
 
@@ -22,18 +25,19 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = SMALL.replace("duration: 6s", "duration: 60s")
+RUN = "run --mode real --no-report"
 BOUND_S = 40.0
 
 
 class Command:
-    """A `harness run --mode real` in a folder of its own, with a temporary directory of its own."""
+    """A `harness` command in a folder of its own, with a temporary directory of its own."""
 
-    def __init__(self, folder: Path, scenario: str, **env: str) -> None:
+    def __init__(self, folder: Path, scenario: str, verb: str, **env: str) -> None:
         (folder / "small.yaml").write_text(scenario)
         self.folder = folder
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
-        words = [sys.executable, "-m", "harness.cli", "run", "small.yaml", "--mode", "real", "--no-report"]
+        words = [sys.executable, "-u", "-m", "harness.cli", *verb.split(), "small.yaml"]
         inherited = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary)}
         self.output = (folder / "output").open("w+")
         self.process = subprocess.Popen(
@@ -121,8 +125,8 @@ class Command:
 def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     started: list[Command] = []
 
-    def command(scenario: str = LONG, **env: str) -> Command:
-        started.append(Command(tmp_path, scenario, **env))
+    def command(scenario: str = LONG, verb: str = RUN, **env: str) -> Command:
+        started.append(Command(tmp_path, scenario, verb, **env))
         return started[-1]
 
     yield command
@@ -194,3 +198,31 @@ def test_a_redis_server_that_somebody_else_ends_breaks_the_run(command):
     assert "Traceback" not in it.said
     assert it.summary["verdict"] == "unknown"
     assert "redis-server ended" in str(it.summary["reason"])
+
+
+def test_what_is_only_put_up_answers_until_it_is_interrupted_and_leaves_nothing(command):
+    it = command(verb="up")
+    it.until(lambda: "Ctrl-C ends it all." in it.said)
+    (host,) = re.findall(r"^instance 1: (http://\S+) \(2 workers\)$", it.said, re.MULTILINE)
+    (control,) = re.findall(r"^provider openai: .* control (http://\S+)$", it.said, re.MULTILINE)
+    assert asked(host) == "openai"
+    call(f"{control}/faults/0", "PUT", {"inject": "error"})
+    assert asked(host) == "anthropic"
+    it.look()
+    it.process.send_signal(signal.SIGINT)
+    assert it.ended() == PASS, it.said
+    it.leaves_nothing()
+    assert "Traceback" not in it.said
+
+
+def asked(host: str) -> str | None:
+    """Which provider answered a question."""
+    return call(f"{host}/chat/direct", "POST", {"message": "Is anybody there?"}).get("X-FlexiAI-Provider")
+
+
+def call(url: str, method: str, body: dict[str, str]) -> Message:
+    """The headers of an answer."""
+    words = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+    with urlopen(words, timeout=BOUND_S) as answer:
+        headers: Message = answer.headers
+        return headers
