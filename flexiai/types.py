@@ -100,7 +100,7 @@ class SyncConfig(Settings):
     join_timeout_s         a worker is ready after this long even if Redis did not answer
     reconnect_min_s/max_s  backoff of reconnects
     lease_s                how long a worker may hold the right to probe without renewing it
-    probe_idle_s           a holder that found no request to probe with gives the lease back after this long
+    probe_idle_s           a holder without a request to probe with for this long gives way to who wants it
     evidence               who counts failures: `worker`, each for itself
     """
 

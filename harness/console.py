@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Protocol, TextIO
 
+from harness.checkers.finding import Verdict
 from harness.rundir import Record
 
 KEY_FIGURES = (
@@ -28,6 +29,17 @@ KEY_FIGURES = (
     "latency.p99",
 )
 _MARK = {"pass": "✓", "fail": "✗", "unknown": "?"}
+
+
+class Found(Protocol):
+    """Anything that a judgement holds: an invariant, an expectation, a fault."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def matters(self) -> bool: ...
+    @property
+    def summary(self) -> str: ...
 
 
 class Bar:
@@ -78,7 +90,7 @@ def result(record: Record) -> str:
         f"{_MARK[judged.verdict]} {record.scenario.name} · {record.mode} · seed {record.seed}: "
         f"{judged.verdict.upper()} in {record.wall_s:.2f} s"
     )
-    found = (*judged.findings, *judged.expectations, *judged.faults)
+    found: list[Found] = [*judged.findings, *judged.expectations, *judged.faults]
     return "\n".join([head, f"  {judged.reason}", *(f"  {_MARK[f.verdict]} {f.summary}" for f in found if f.matters)])
 
 

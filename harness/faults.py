@@ -106,7 +106,9 @@ class Fault(BaseModel):
         return self.at if self.instant else min(duration, self.at + (self.for_ if self.for_ is not None else duration))
 
 
-_ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse"})
+ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse"})
+"""The faults that decide a provider's answer: no two of them can be at once."""
+
 _PROCESS = frozenset({"kill", "restart", "pause"})
 
 
@@ -116,7 +118,7 @@ class ProviderError(Fault):
     of, name = "provider", "error"
     cause = "the vendor's incident: 500/502/503/504, 529 overloaded"
     example = "{at: 15s, for: 20s, target: provider/openai, inject: error, status: 503}"
-    rules_out = _ANSWERS
+    rules_out = ANSWERS
     status: int = Field(503, ge=400, le=599)
     share: Fraction = 1.0
 
@@ -127,7 +129,7 @@ class ProviderRateLimit(Fault):
     of, name = "provider", "rate_limit"
     cause = "the account's quota is used up"
     example = "{at: 15s, for: 20s, target: provider/openai, inject: rate_limit, retry_after: 8s}"
-    rules_out = _ANSWERS
+    rules_out = ANSWERS
     retry_after: PositiveDuration | None = None
     share: Fraction = 1.0
 
@@ -138,7 +140,7 @@ class ProviderHang(Fault):
     of, name = "provider", "hang"
     cause = "a stuck backend behind a healthy load balancer"
     example = "{at: 15s, for: 20s, target: provider/openai, inject: hang}"
-    rules_out = _ANSWERS
+    rules_out = ANSWERS
     share: Fraction = 1.0
 
 
@@ -148,7 +150,7 @@ class ProviderRefuse(Fault):
     of, name = "provider", "refuse"
     cause = "the vendor's edge is down, or a firewall rejects"
     example = "{at: 15s, for: 20s, target: provider/openai, inject: refuse}"
-    rules_out = _ANSWERS
+    rules_out = ANSWERS
 
 
 class ProviderLatency(Fault):

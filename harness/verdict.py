@@ -31,7 +31,8 @@ from dataclasses import dataclass, replace
 
 from harness.checkers import CHECKERS, Case, Finding
 from harness.checkers.finding import Verdict
-from harness.checkers.windows import ANSWERS, Window
+from harness.checkers.windows import Window
+from harness.faults import ANSWERS
 from harness.history import History, RequestSent, RunEnded
 from harness.metrics import measure
 from harness.scenario import Expectation, Scenario

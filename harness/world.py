@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal, Protocol, TypeVar
 
 from harness.faults import Fault
-from harness.history import History, Recorder
+from harness.history import Happening, History
 
 T = TypeVar("T")
 
@@ -27,7 +27,10 @@ class World(Protocol):
     """Where a scenario happens. Used once: execute(drive), where drive awaits the other verbs, then history()."""
 
     mode: Literal["sim", "real"]
-    record: Recorder  # the harness's own happenings, stamped with `now()`
+
+    def record(self, entry: Happening) -> None:
+        """Take one of the harness's own happenings, stamped with `now()`."""
+        ...
 
     def refuses(self, fault: Fault) -> str | None:
         """Why this world cannot do `fault`, or None."""

@@ -28,6 +28,9 @@ class Bounds:
     notice     until a worker knows that its subscription is dead
     rejoin     from the end of a Redis fault until a worker is subscribed and has read again
     settle     rejoin, then propagate
+    lease      until the probe lease of a worker that died is free again
+    demand     until enough requests for a round of probes have come
+    answer     until the answers of a round of probes have come
     """
 
     propagate: float

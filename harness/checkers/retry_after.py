@@ -1,6 +1,7 @@
 """`retry-after`: no attempt on a provider inside the time it asked to be left alone, once the worker knew.
 
-A worker knows by its own answer 429 or 503 with Retry-After (capped at `max_retry_after`). The header counts whole
+A worker knows by its own failed answer with Retry-After (capped at `max_retry_after`; an answer that refused our
+credentials says nothing about time). The header counts whole
 seconds, and the fleet is not told again of a time that differs by less than a tenth, so the last WHOLE_SECOND_S and
 the last TENTH of the time are nobody's breach. An operator's reset ends the time. (What the other workers owe to it
 they owe as OPEN records: `refuse-when-open`.)
@@ -11,18 +12,20 @@ from __future__ import annotations
 import math
 
 from flexiai.core.circuit import Cause
+from flexiai.core.outcome import Outcome
 from flexiai.events import AttemptEnded
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.requests import Attempt
 
+_HEEDED = frozenset({Outcome.FAILURE, Outcome.RATE_LIMITED})
 WHOLE_SECOND_S = 1.0
 TENTH = 0.1
 
 
 def look(case: Case, tally: Tally) -> None:
     """Every answer with Retry-After."""
-    asked = [e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.outcome.fails_over]
+    asked = [e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.outcome in _HEEDED]
     tally.checked += len(asked)
     attempts: dict[tuple[str, str], list[Attempt]] = {}
     for attempt in case.index.attempts if asked else ():

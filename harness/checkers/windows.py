@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from harness.checkers.bounds import Bounds
 from harness.checkers.lives import Kinds, Life
 from harness.checkers.spans import Span
-from harness.faults import Fault, Place
+from harness.faults import ANSWERS, Fault, Place
 from harness.history import FaultEffect, FaultHealed, FaultInjected, WorkerResumed
 from harness.scenario import Scenario
 
-ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse"})
 """Faults that take a provider's answers away (or a share of them)."""
 
 

@@ -1,4 +1,4 @@
-"""What takes time in the simulated world besides what a scenario says: measured for real, by `harness calibrate`."""
+"""What takes time in the simulated world besides what a scenario says: assumed, of the right order, not calibrated."""
 
 from __future__ import annotations
 
