@@ -31,8 +31,6 @@ from harness.world import WorldError
 READY_TIMEOUT_S = 120.0
 POLL_S = 0.02
 WATCH_S = 0.05
-# uvicorn kills a worker that does not answer its supervisor for this long: longer than any pause a scenario asks for.
-HEALTHCHECK_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ class Fleet:
         ports = [HeldPort() for _ in range(self.instances)]
         try:
             for number, port in enumerate(ports, 1):
-                command = self._command(port.number)
+                command = [sys.executable, "-m", "harness.real.instance", str(port.number), str(self.workers_each)]
                 child = await self._all.spawn(f"instance {number}", command, env=env, cwd=self.folder)
                 self._parents[child.pid] = number
             self.hosts = tuple(f"http://127.0.0.1:{port.number}" for port in ports)
@@ -119,18 +117,6 @@ class Fleet:
         finally:
             for port in ports:
                 port.release()
-
-    def _command(self, port: int) -> list[str]:
-        options = {
-            "--host": "127.0.0.1",
-            "--port": port,
-            "--workers": self.workers_each,
-            "--log-level": "warning",
-            "--timeout-graceful-shutdown": 5,
-            "--timeout-worker-healthcheck": HEALTHCHECK_S,
-        }
-        flat = [str(part) for option in options.items() for part in option]
-        return [sys.executable, "-m", "uvicorn", "flexiai.app:app", "--no-access-log", *flat]
 
     async def _await_ready(self) -> None:
         try:

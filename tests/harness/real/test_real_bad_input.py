@@ -24,7 +24,7 @@ from tests.harness.small import SMALL
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).resolve().parents[3]
-LONG = SMALL.replace("duration: 6s", "duration: 60s")
+LONG = SMALL.replace("duration: 6s", "duration: 60s").replace("workers: 2", "workers: 1")
 RUN = "run --mode real --no-report"
 BOUND_S = 40.0
 
@@ -164,14 +164,14 @@ def test_interrupted_twice_in_mid_run_it_accounts_for_every_request(command):
     assert "interrupted" in str(it.summary["reason"])
     history = History.read(it.run / "history.jsonl")
     assert [(e.complete, e.why) for e in history.all(RunEnded)] == [(False, "interrupted")]
-    assert len(list(history.all(WorkerUp))) == 2
+    assert len(list(history.all(WorkerUp))) == 1
     assert sorted(r.request for r in history.all(RequestSent)) == sorted(r.request for r in history.all(RequestDone))
 
 
 def test_killed_it_takes_all_its_children_with_it_the_frozen_ones_too(command):
     faults = "".join(f"  - {{at: 0s, for: 50s, target: {target}, inject: pause}}\n" for target in ("worker", "redis"))
     it = command(scenario=LONG.split("faults:")[0] + f"faults:\n{faults}")
-    it.until(lambda: len(it.frozen()) == 3)
+    it.until(lambda: len(it.frozen()) == 2)
     it.process.kill()
     it.ended()
     it.ends_everything()
@@ -203,7 +203,7 @@ def test_a_redis_server_that_somebody_else_ends_breaks_the_run(command):
 def test_what_is_only_put_up_answers_until_it_is_interrupted_and_leaves_nothing(command):
     it = command(verb="up")
     it.until(lambda: "Ctrl-C ends it all." in it.said)
-    (host,) = re.findall(r"^instance 1: (http://\S+) \(2 workers\)$", it.said, re.MULTILINE)
+    (host,) = re.findall(r"^instance 1: (http://\S+) \(1 workers\)$", it.said, re.MULTILINE)
     (control,) = re.findall(r"^provider openai: .* control (http://\S+)$", it.said, re.MULTILINE)
     assert asked(host) == "openai"
     call(f"{control}/faults/0", "PUT", {"inject": "error"})

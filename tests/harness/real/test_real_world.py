@@ -112,11 +112,22 @@ def test_redis_is_paused_killed_and_cut_off(carried_out):
     assert {r.status for r in history.all(RequestDone)} == {200}
 
 
+def test_a_worker_that_is_the_only_one_is_replaced_too(carried_out):
+    finished = carried_out(
+        duration="4s",
+        topology={"instances": 1, "workers": 1},
+        faults=[{"at": "0.2s", "target": "worker", "inject": "restart", "workers": "all"}],
+    )
+    history = finished.record.history
+    assert [w.generation for w in history.all(WorkerUp)] == [0, 1]
+    assert [w.how for w in history.all(WorkerDown)] == ["terminated"]
+
+
 def test_a_killed_worker_is_replaced_and_a_paused_one_goes_on(carried_out):
     finished = carried_out(
         faults=[
             {"at": "0.5s", "target": "worker", "inject": "kill", "workers": "1.1"},
-            {"at": "4.5s", "for": "1s", "target": "worker", "inject": "pause", "workers": "1.2"},
+            {"at": "4s", "for": "0.8s", "target": "worker", "inject": "pause", "workers": "1.2"},
         ],
     )
     history = finished.record.history
