@@ -192,10 +192,9 @@ def _side_by_side(finished: Sequence[Finished], *, report: bool) -> None:
     if report:
         import reports
 
-        views = (
-            reports.RunView(r.scenario, r.mode, r.seed, r.history, r.judged, rundir.environment()) for r in records
-        )
-        page = reports.side_by_side(*views, finished[-1].rundir.path / "compare.html")
+        env = rundir.environment()
+        a, b = (reports.RunView(r.scenario, r.mode, r.seed, r.history, r.judged, env) for r in records)
+        page = reports.side_by_side(a, b, finished[-1].rundir.path / "compare.html")
         click.echo(f"\n  side by side: {page}")
 
 
