@@ -118,7 +118,7 @@ def test_an_upstream_that_ends_is_an_end_for_the_client_after_what_it_said(proxy
 def test_nobody_listening_is_a_reset(proxy: ProxyProcess, name: str) -> None:
     with upstream() as gone:
         port = proxy.listen(name, gone.port)
-    with connect(port) as conn, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), connect(port) as conn:  # as early as while it is being connected
         exactly(conn, 1)
 
 
