@@ -1,8 +1,8 @@
 """How transitions travel: from the worker that made one to each of the others.
 
-* A worker's own change to OPEN or CLOSED (not one it was told of, nor a probe given back) belongs to the first record
-  of the same provider, worker, state and reason with a newer epoch. Changes that no record followed (another worker was
-  first) have no samples; nor have records that lengthen an open time without a change.
+* A record belongs to the last change to its state, for its reason, that its worker made by itself (was not told of)
+  before anybody had the record. A change that no record followed has no samples (another worker was first, or the
+  worker changed its mind again before the store could be told); nor has a record that lengthens an open time.
 * Each other worker that was ready and running at that time is one sample. It *heard* with the first record of that or
   a newer epoch it applied; `via` is how: notice, read, reply (to a proposal of its own), skipped (it got a newer record
   instead), never.
@@ -56,21 +56,20 @@ def sync_samples(case: Case) -> list[SyncSample]:
 
 
 def made(case: Case) -> Iterator[tuple[Transition, RecordApplied]]:
-    """Each worker's own transition with the fleet record that it became."""
+    """Each fleet record that a worker's own transition became, with that transition."""
     first: dict[tuple[str, int], RecordApplied] = {}
     for record in case.all(RecordApplied):
         first.setdefault((record.provider, record.epoch), record)
-    by_maker: dict[tuple[str, str, State, Cause], list[RecordApplied]] = defaultdict(list)
-    for record in sorted(first.values(), key=lambda r: r.epoch):
-        by_maker[record.origin, record.provider, record.state, record.reason].append(record)
+    own: dict[tuple[str, str, State, Cause], list[Transition]] = defaultdict(list)
     for change in case.all(Transition):
-        if change.to is State.HALF_OPEN or change.cause in _NOT_TOLD:
-            continue
-        mine = by_maker[change.worker, change.provider, change.to, change.cause]
-        found = next((r for r in mine if r.epoch > change.epoch and r.t >= change.t), None)
-        if found is not None:
-            mine.remove(found)
-            yield change, found
+        if change.to is not State.HALF_OPEN and change.cause not in _NOT_TOLD:
+            own[change.worker, change.provider, change.to, change.cause].append(change)
+    for record in sorted(first.values(), key=lambda r: r.epoch):
+        before = own[record.origin, record.provider, record.state, record.reason]
+        fitting = [c for c in before if c.t <= record.t and c.epoch < record.epoch]
+        if fitting:
+            del before[: len(fitting)]
+            yield fitting[-1], record
 
 
 def sync_figures(case: Case) -> Figures:

@@ -136,6 +136,15 @@ class TestSync:
         story = self._spread().opens("w3", 10.003)
         assert len(sync_samples(story.case())) == 2
 
+    def test_a_record_belongs_to_the_last_change_that_was_told_not_to_those_the_store_never_heard_of(self):
+        story = Story(workers=("w1", "w2")).opens("w1", 10)
+        for t in (15, 20):
+            story.moves("w1", t - 0.1, O, H, Cause.PROBE_GRANTED).moves("w1", t, H, O, Cause.PROBE_FAILED)
+        reason = {"reason": Cause.PROBE_FAILED}
+        story.told("w1", 20.1, 1, via="reply", **reason).told("w2", 20.25, 1, **reason)
+        (sample,) = sync_samples(story.case())
+        assert (sample.t, sample.latency_s) == (20, 0.25)
+
     def test_a_record_got_by_reading_is_a_lost_notice(self):
         story = Story(workers=("w1", "w2")).opens("w1", 10).told("w1", 10.1, 1).told("w2", 10.9, 1, via="read")
         assert measure(story.case())["lost_notices"] == 1
