@@ -16,13 +16,23 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from harness.faults import Fault
-from harness.history import FaultEffect, Happening, History, ProviderServed, RequestSent, WorkerDown, WorkerUp
+from harness.history import (
+    FaultEffect,
+    Happening,
+    History,
+    HistoryError,
+    ProviderServed,
+    RequestSent,
+    WorkerDown,
+    WorkerUp,
+)
 from harness.real.injectors import Injector, Scene, Wire, injector, sample
 from harness.real.interrupt import Interruptible
 from harness.real.locust_process import Load
 from harness.real.stack import Stack
 from harness.real.workers import End, Worker
 from harness.scenario import Scenario
+from harness.world import WorldError
 
 T = TypeVar("T")
 
@@ -119,10 +129,13 @@ class RealWorld:
         self._stopped = True
         for task in self._following:
             task.cancel()
-        async with AsyncExitStack() as rest:
-            rest.callback(self._collect)
-            rest.push_async_callback(self._stack.stop)
-            await self._load.stop()
+        try:
+            async with AsyncExitStack() as rest:
+                rest.callback(self._collect)
+                rest.push_async_callback(self._stack.stop)
+                await self._load.stop()
+        except HistoryError as torn:
+            raise WorldError(f"a process of the run wrote what cannot be read: {torn}") from torn
 
     def history(self) -> History:
         """All that happened, in seconds since the run began; of one that never began, in seconds before its end."""

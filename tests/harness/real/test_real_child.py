@@ -149,6 +149,18 @@ def test_a_world_that_was_made_but_never_run_leaves_nothing(tmp_path):
     assert list(world.history().entries) == []
 
 
+def test_a_line_that_cannot_be_read_breaks_the_run_and_is_named(tmp_path):
+    world = RealWorld(scenario(), 1, tmp_path / "logs")
+
+    async def torn():
+        world._stack.folder.mkdir()
+        (world._stack.folder / "load.jsonl").write_bytes(b'{"kind": "load.sent"')
+
+    with pytest.raises(WorldError, match=r"load\.jsonl:1: not an event"):
+        world.execute(torn)
+    assert not world._stack.folder.exists()
+
+
 @pytest.mark.parametrize("broken", ["_stack", "_load"])
 def test_when_one_part_cannot_start_the_other_is_given_up_and_the_reason_told(tmp_path, monkeypatch, broken):
     world = RealWorld(scenario(), 1, tmp_path / "logs")

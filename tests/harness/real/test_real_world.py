@@ -96,10 +96,11 @@ def test_a_good_run_passes_and_leaves_a_complete_directory(carried_out):
 
 def test_redis_is_paused_killed_and_cut_off(carried_out):
     finished = carried_out(
+        duration="5s",
         faults=[
-            {"at": "0.5s", "for": "1s", "target": "redis", "inject": "pause"},
-            {"at": "2s", "for": "1s", "target": "redis", "inject": "kill"},
-            {"at": "3.5s", "for": "2s", "target": "redis", "inject": "partition", "workers": "1 of 2"},
+            {"at": "0.3s", "for": "0.6s", "target": "redis", "inject": "pause"},
+            {"at": "1.3s", "for": "0.8s", "target": "redis", "inject": "kill"},
+            {"at": "2.6s", "for": "2s", "target": "redis", "inject": "partition", "workers": "1 of 2"},
         ],
     )
     history = finished.record.history
