@@ -14,6 +14,9 @@ from harness.world import Unsupported, World, WorldError
 STEP_S = 0.5
 """The longest the driver sleeps before it looks at its world (and reports progress) again."""
 
+CLOCK_S = 1e-8
+"""A time that has come to within this has come: a world's clock is rounded, and a sleep may be too short to move it."""
+
 Progress = Callable[[float, float, str], None]
 """Called with (seconds done, seconds in all, what is going on)."""
 
@@ -97,7 +100,7 @@ def _timeline(scenario: Scenario) -> list[tuple[float, bool, int]]:
 
 
 async def _sleep_until(world: World, at: float, scenario: Scenario, progress: Progress) -> None:
-    while (left := at - world.now()) > 0:
+    while (left := at - world.now()) > CLOCK_S:
         await asyncio.sleep(min(left, STEP_S))
         world.check()
         progress(min(world.now(), scenario.duration), scenario.duration, "running")

@@ -42,7 +42,7 @@ from harness.world import WorldError
 T = TypeVar("T")
 
 MARGIN_S = 120.0  # simulated time a run may take beyond its scenario's
-MAX_STEPS = 2_000_000_000
+MAX_STEPS = 200_000_000
 
 
 class SimWorld:

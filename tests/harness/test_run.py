@@ -52,7 +52,7 @@ class Stage:
             self.loop.close()
 
     def now(self):
-        return self.loop.at
+        return round(self.loop.at, 9)  # as the simulated world does
 
     def check(self):
         if self.breaks_at is not None and self.now() >= self.breaks_at:
@@ -139,6 +139,13 @@ def test_a_fault_that_a_world_cannot_do_is_refused_before_anything_starts():
     with pytest.raises(Unsupported, match="fault 1: no such clock here"):
         played(world, "{at: 2s, for: 1s, target: redis, inject: pause}")
     assert world.told == []
+
+
+@given(st.integers(0, 59), st.integers(1, 60))
+def test_a_run_ends_whatever_decimal_times_its_faults_have(at, length):
+    world = Stage()
+    played(world, f"{{at: {at / 10}s, for: {length / 10}s, target: redis, inject: pause}}")
+    assert [what for _, what in world.told][-4:] == ["inject 0", "heal 0", "finish", "stop"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), max_size=6))
