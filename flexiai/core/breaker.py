@@ -11,8 +11,8 @@ Rules
 * The longer Retry-After wins, on this worker at once. The fleet is told of it if it lengthens what the fleet knows by
   more than a tenth of itself: the answers of one burst differ by less.
 * A local OPEN or CLOSED leaves a `proposal` for the fleet, made on the epoch of `circuit`, the last fact it was told.
-* A newer fact is always learnt, and followed unless the pending proposal says another state: the store will judge the
-  two by their age. A reset is always followed. A fact never takes the epoch back, nor replaces another of its epoch.
+* A newer fact is always learnt, and followed unless the pending proposal says another state, or is an operator's: the
+  store will judge. A reset is always followed. A fact never takes the epoch back, nor replaces another of its epoch.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ class Breaker:
             self.proposal = None
             change = self._close(Cause.SYNC)
             return change if change.frm is not State.CLOSED else None
-        if self.proposal is not None and self.proposal.state is not self.circuit.state:
+        mine = self.proposal
+        if mine is not None and (mine.forced or mine.state is not self.circuit.state):
             return None
         self.proposal = None
         return self._follow(now)

@@ -67,7 +67,8 @@ class Circuit:
         """Milliseconds until an OPEN circuit may be probed; 0 when CLOSED or due."""
         if self.state is not State.OPEN:
             return 0
-        return max(0, self.since_ms + self.open_for_ms - now_ms)
+        # Never longer than it was opened for: the store's clock may have been set back, or be another server's.
+        return min(self.open_for_ms, max(0, self.since_ms + self.open_for_ms - now_ms))
 
 
 @dataclass(frozen=True, slots=True)

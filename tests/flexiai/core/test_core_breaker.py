@@ -192,3 +192,17 @@ def test_successes_are_counted_over_all_lives() -> None:
         call(breaker, Outcome.SUCCESS, 0.0)
     breaker.reset(0.0)
     assert breaker.success_count == 3
+
+
+def test_a_reset_that_the_fleet_has_not_yet_heard_survives_whatever_is_heard_meanwhile():
+    for state, reason in ((State.CLOSED, Cause.PROBE_SUCCEEDED), (State.OPEN, Cause.CONSECUTIVE_FAILURES)):
+        breaker = Breaker("p", BreakerConfig(), "w")
+        breaker.reset(1.0)
+        breaker.adopt(Circuit(epoch=3, state=state, reason=reason, worker="other"), 2.0, 5.0)
+        assert breaker.proposal is not None
+        assert breaker.proposal.forced
+        assert breaker.state is State.CLOSED
+
+
+def test_a_fact_from_the_stores_future_holds_no_longer_than_it_was_opened_for():
+    assert Circuit(epoch=1, state=State.OPEN, since_ms=3_600_000, open_for_ms=5_000).left_ms(0) == 5_000

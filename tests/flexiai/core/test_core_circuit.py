@@ -96,6 +96,8 @@ def test_two_workers_that_trip_at_once_cause_one_transition(stored: Circuit, a: 
 
 
 @given(fact=FACTS, now_ms=st.integers(0, 20))
-def test_what_is_left_never_is_negative_and_ends(fact: Circuit, now_ms: int) -> None:
+def test_what_is_left_ends_and_is_neither_negative_nor_longer_than_it_was_opened_for(
+    fact: Circuit, now_ms: int
+) -> None:
     expected = fact.since_ms + fact.open_for_ms - now_ms if fact.state is State.OPEN else 0
-    assert fact.left_ms(now_ms) == max(0, expected)
+    assert fact.left_ms(now_ms) == min(fact.open_for_ms, max(0, expected))
