@@ -22,6 +22,7 @@ from flexiai.sync.bus import Bus, Subscription, Told
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
+from flexiai.sync.watch import end
 
 
 class Listener:
@@ -88,7 +89,8 @@ class Listener:
         finally:
             for task in both:
                 task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
+            for task in both:
+                await end(task)
         for task in sorted(ended, key=_is_loss):
             task.result()
 

@@ -120,7 +120,11 @@ class ProbeGate:
         return True
 
     async def _hold(self) -> None:
-        await self._read_all()
+        try:
+            await self._read_all()
+        except SyncError:
+            self._lost("lost")  # it expires by itself; a probe begun alone must not take it for held
+            raise
         self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._site.now()))
         if await self._kept_while_half_open():
             await self._result_told()

@@ -50,9 +50,9 @@ class Watched:
     async def stop(self) -> None:
         """End both; returns when they have ended. Asks more than once: a library may lose a cancellation."""
         if self._watcher is not None:
-            await _end(self._watcher)
+            await end(self._watcher)
         if self._worker is not None:
-            await _end(self._worker)
+            await end(self._worker)
 
     def _begin(self) -> asyncio.Task[None]:
         self._worker = asyncio.create_task(self._work(), name=self._name)
@@ -68,7 +68,8 @@ class Watched:
             self._revived(why)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended; asks more than once, since a library may lose a cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=ASK_AGAIN_S)
