@@ -15,6 +15,7 @@ error from nowhere (no worker took the request) is excused if one of that instan
 
 from __future__ import annotations
 
+from flexiai.core.outcome import Trouble
 from harness.checkers.bounds import SLACK_S
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
@@ -80,7 +81,8 @@ def _in_vain(case: Case, attempt: Attempt, request_began: float) -> bool:
         return True
     limits = case.scenario.request
     lasted, spent = attempt.ended.t - attempt.started.t, attempt.ended.t - request_began
-    return attempt.failed and (lasted >= ALMOST * limits.attempt_timeout_s or spent >= ALMOST * limits.deadline_s)
+    fruitless = attempt.failed or attempt.ended.trouble is Trouble.DEADLINE
+    return fruitless and (lasted >= ALMOST * limits.attempt_timeout_s or spent >= ALMOST * limits.deadline_s)
 
 
 def _told_by_worker(sent: Sent) -> bool:

@@ -25,7 +25,8 @@ TENTH = 0.1
 
 def look(case: Case, tally: Tally) -> None:
     """Every answer with Retry-After."""
-    asked = [e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.outcome in _HEEDED]
+    answers = (e for e in case.all(AttemptEnded) if e.retry_after_s is not None and e.outcome in _HEEDED)
+    asked = [e for e in answers if _until(case, e) > e.t]  # of a shorter time nothing is left to check
     tally.checked += len(asked)
     attempts: dict[tuple[str, str], list[Attempt]] = {}
     for attempt in case.index.attempts if asked else ():
