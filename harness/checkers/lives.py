@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -119,8 +119,3 @@ def _note(life: Life, entry: object) -> None:
             life.sync.append((entry.t, isinstance(entry, SyncUp)))
         case _:
             pass
-
-
-def live_at(lives: Iterable[Life], t: float) -> list[Life]:
-    """Those who can take requests at `t` and are not frozen."""
-    return [w for w in lives if w.served(t, t) and not w.paused(t, t)]
