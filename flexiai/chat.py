@@ -26,11 +26,27 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     request_id: str | None = None
 
 
-class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The assistant's turn."""
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that the model wants called. `arguments`: a JSON object as text, as the model wrote it."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that the model asks for; the caller's answer to it names its `id`."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The assistant's turn. `tool_calls`: what it wants called, None if nothing."""
 
     content: str | None
     role: Literal["assistant"] = "assistant"
+    tool_calls: tuple[ToolCall, ...] | None = None
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,3 +75,52 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     created: int = 0
     object: Literal["chat.completion"] = "chat.completion"
+
+
+class FunctionDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of a function call: its name comes once, its arguments in pieces."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of the call number `index`; `id` and `type` come with its first part."""
+
+    index: int
+    id: str | None = None
+    function: FunctionDelta | None = None
+    type: Literal["function"] | None = None
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a chunk adds to the assistant's turn."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] | None = None
+
+
+class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of one answer. finish_reason: as Choice's, in its last part; None before."""
+
+    delta: Delta
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a streamed answer. `usage`: in one of the last parts, if it was asked for or is told anyway."""
+
+    id: str
+    model: str
+    choices: tuple[ChunkChoice, ...]
+    provider: str
+    usage: Usage | None = None
+    created: int = 0
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it carries a part of the answer itself: from the first such part on, no other provider may answer."""
+        return any(c.delta.content or c.delta.tool_calls for c in self.choices)
