@@ -41,7 +41,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["function"] = "function"
 
 
-class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     """The assistant's turn. `tool_calls`: what it wants called, None if nothing."""
 
     content: str | None

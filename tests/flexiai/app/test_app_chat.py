@@ -56,7 +56,11 @@ def test_chat_takes_a_conversation_and_returns_the_whole_completion() -> None:
     answer = post(service({"openai": provider}), "/chat", body)
     assert answer.json["response"] == "you said hi"
     assert answer.json["completion"]["object"] == "chat.completion"
-    assert answer.json["completion"]["choices"][0]["message"] == {"role": "assistant", "content": "you said hi"}
+    assert answer.json["completion"]["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "you said hi",
+        "tool_calls": None,
+    }
     asked = provider.asked[0]
     assert list(asked.messages) == turns
     assert (asked.model, asked.options) == ("other", {"top_p": 0.5})
