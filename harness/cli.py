@@ -16,7 +16,7 @@ import click
 
 from harness import console, rundir, scenario_file
 from harness.checkers import CHECKERS
-from harness.faults import KINDS
+from harness.faults import BOTH, KINDS
 from harness.metrics import METRICS
 from harness.rundir import Capsule, Record, RunDirError
 from harness.scenario import Scenario
@@ -142,7 +142,8 @@ def faults() -> int:
     common = {"at", "for_", "target", "inject"}
     for kind in KINDS:
         parameters = ", ".join(name for name in kind.model_fields if name not in common) or "none"
-        click.echo(f"{kind.of}: {kind.name}\n  {kind.__doc__}\n  cause: {kind.cause}")
+        worlds = "both" if kind.worlds == BOTH else f"{', '.join(sorted(kind.worlds))} only: {kind.why_not}"
+        click.echo(f"{kind.of}: {kind.name}\n  {kind.__doc__}\n  cause: {kind.cause}\n  worlds: {worlds}")
         click.echo(f"  parameters: {parameters}\n  example: {kind.example}\n")
     return PASS
 

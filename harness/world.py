@@ -6,7 +6,7 @@ and ends. In simulation that coroutine runs on a simulated event loop, so that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any, Literal, Protocol, TypeVar
 
 from harness.faults import Fault
@@ -21,6 +21,14 @@ class Unsupported(ValueError):
 
 class WorldError(RuntimeError):
     """The world itself broke (a process that would not start, a port in use): nothing is known of the fleet."""
+
+
+def refusal_of(fault: Fault, mode: Literal["sim", "real"], makers: Container[type[Fault]]) -> str | None:
+    """Why a world whose injectors are `makers` cannot do `fault`, or None."""
+    if mode not in fault.worlds:
+        where = "in simulation" if mode == "sim" else "for real"
+        return f"'{fault.name}' on {fault.of} cannot be done {where}: {fault.why_not}"
+    return None if type(fault) in makers else f"no way is known to inject '{fault.name}' on {fault.of} here"
 
 
 class World(Protocol):

@@ -26,13 +26,13 @@ from harness.history import (
     WorkerDown,
     WorkerUp,
 )
-from harness.real.injectors import Injector, Scene, Wire, injector, sample
+from harness.real.injectors import MAKERS, Injector, Scene, Wire, injector, sample
 from harness.real.interrupt import Interruptible
 from harness.real.locust_process import Load
 from harness.real.stack import Stack
 from harness.real.workers import End, Worker
 from harness.scenario import Scenario
-from harness.world import WorldError
+from harness.world import WorldError, refusal_of
 
 T = TypeVar("T")
 
@@ -56,8 +56,8 @@ class RealWorld:
         self._stopped = False
 
     def refuses(self, fault: Fault) -> str | None:
-        """Nothing of today's vocabulary is impossible for real."""
-        return None
+        """Whether a fault cannot be done for real, and why."""
+        return refusal_of(fault, "real", MAKERS)
 
     def execute(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run `drive` on an event loop of its own. Ctrl-C and SIGTERM cancel it, so that it stops the world first."""

@@ -28,7 +28,7 @@ from harness.sim.chance import Chance, Sampler
 from harness.sim.costs import Costs
 from harness.sim.engine import Engine, Stuck
 from harness.sim.fleet import Fleet
-from harness.sim.injectors import GRACE_S, REDIS, REDIS_PORT, Injector, Scene, injector, open_door
+from harness.sim.injectors import GRACE_S, MAKERS, REDIS, REDIS_PORT, Injector, Scene, injector, open_door
 from harness.sim.load import SimLoad
 from harness.sim.loop import SimLoop
 from harness.sim.network import Network
@@ -37,7 +37,7 @@ from harness.sim.provider import SimProvider
 from harness.sim.redis import SimRedis
 from harness.sim.runner import simulate
 from harness.sim.worker import SimWorker
-from harness.world import WorldError
+from harness.world import WorldError, refusal_of
 
 T = TypeVar("T")
 
@@ -103,8 +103,8 @@ class SimWorld:
     # -- a world
 
     def refuses(self, fault: Fault) -> str | None:
-        """Every fault can be simulated."""
-        return None
+        """Whether a fault cannot be simulated, and why."""
+        return refusal_of(fault, "sim", MAKERS)
 
     def execute(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run the driver to its end in simulated time."""

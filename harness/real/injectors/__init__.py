@@ -1,0 +1,27 @@
+"""How each fault is done for real, undone, and proven to have had an effect.
+
+A module per target holds its `MAKERS`; this registry puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.faults import Fault
+from harness.real.injectors import provider, redis, worker
+from harness.real.injectors.scene import Effect, Injector, Maker, Scene, sample
+from harness.real.injectors.wire import Wire
+from harness.world import WorldError
+
+MAKERS: Mapping[type[Fault], Maker] = {**provider.MAKERS, **redis.MAKERS, **worker.MAKERS}
+
+__all__ = ["MAKERS", "Effect", "Injector", "Scene", "Wire", "injector", "sample"]
+
+
+def injector(scene: Scene, index: int) -> Injector:
+    """The injector of a scenario's fault."""
+    fault = scene.stack.scenario.faults[index]
+    make = MAKERS.get(type(fault))
+    if make is None:
+        raise WorldError(f"no way is known to inject '{fault.name}' on {fault.of} for real")
+    return make(scene, index, fault, scene.stack.scenario.targets_of(index, scene.stack.seed))

@@ -1,0 +1,52 @@
+"""What breaks at a real provider server, or on the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from harness.faults import (
+    Fault,
+    ProviderError,
+    ProviderHang,
+    ProviderLatency,
+    ProviderPartition,
+    ProviderRateLimit,
+    ProviderRefuse,
+)
+from harness.real.injectors.scene import Effect, Maker, Scene
+from harness.real.injectors.wire import Wire
+
+
+class Answers:
+    """A provider answers badly, by its control API."""
+
+    def __init__(self, scene: Scene, index: int, fault: Fault) -> None:
+        self._provider = scene.stack.providers[fault.provider]
+        self._index = index
+        self._fault = fault
+
+    async def inject(self) -> tuple[str, ...]:
+        await self._provider.inject(self._index, self._fault)
+        return (self._fault.provider,)
+
+    async def heal(self) -> None:
+        await self._provider.heal(self._index)
+
+    async def effect(self) -> Effect:
+        told = (await self._provider.state()).faults
+        count = sum(fault.shaped + fault.cut for fault in told if fault.index == self._index)
+        return Effect(_SHAPED[type(self._fault)](self._fault), count)
+
+
+_SHAPED: Mapping[type[Fault], Callable[[Fault], str]] = {
+    ProviderError: lambda f: f"requests answered {getattr(f, 'status', '')}",
+    ProviderRateLimit: lambda _: "requests answered 429",
+    ProviderHang: lambda _: "requests never answered",
+    ProviderRefuse: lambda _: "connections refused or reset",
+    ProviderLatency: lambda _: "requests delayed",
+}
+
+MAKERS: Mapping[type[Fault], Maker] = {
+    **dict.fromkeys(_SHAPED, lambda scene, index, fault, _: Answers(scene, index, fault)),
+    ProviderPartition: Wire,
+}

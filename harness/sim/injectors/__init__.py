@@ -1,0 +1,28 @@
+"""How each fault is done in simulation, undone, and proven to have had an effect.
+
+A module per target holds its `MAKERS`; this registry puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.faults import Fault
+from harness.sim.injectors import provider, redis, worker
+from harness.sim.injectors.redis import REDIS, REDIS_PORT, open_door
+from harness.sim.injectors.scene import Effect, Injector, Maker, Scene
+from harness.sim.injectors.worker import GRACE_S
+from harness.world import Unsupported
+
+MAKERS: Mapping[type[Fault], Maker] = {**provider.MAKERS, **redis.MAKERS, **worker.MAKERS}
+
+__all__ = ["GRACE_S", "MAKERS", "REDIS", "REDIS_PORT", "Effect", "Injector", "Scene", "injector", "open_door"]
+
+
+def injector(scene: Scene, index: int) -> Injector:
+    """The injector of a scenario's fault, made when the fault is injected."""
+    fault = scene.scenario.faults[index]
+    make = MAKERS.get(type(fault))
+    if make is None:
+        raise Unsupported(f"'{fault.name}' on {fault.of} cannot be simulated")
+    return make(scene, index, fault, scene.scenario.targets_of(index, scene.seed))
