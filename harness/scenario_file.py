@@ -6,15 +6,12 @@ the end, faults that cannot overlap, workers and providers that do not exist).
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
@@ -29,29 +26,9 @@ from harness.scenario import (
     Topology,
 )
 from harness.units import format_duration
+from harness.yaml_file import Loc, ScenarioError, Source, did_you_mean, path_of, read
 
-Loc = tuple[int | str, ...]
-MAX_BYTES = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a file."""
-
-    file: str
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
-
-
-class ScenarioError(ValueError):
-    """A scenario file that cannot be run; one problem a line."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
+__all__ = ["ScenarioError", "load", "parse"]
 
 
 def load(path: Path, metrics: Mapping[str, object], invariants: Sequence[str]) -> Scenario:
@@ -59,12 +36,12 @@ def load(path: Path, metrics: Mapping[str, object], invariants: Sequence[str]) -
 
     Raises ScenarioError with every problem of the first stage that has any (reading, syntax, parts, the whole).
     """
-    return parse(_read(path), str(path), metrics, invariants)
+    return parse(read(path), str(path), metrics, invariants)
 
 
 def parse(text: str, name: str, metrics: Mapping[str, object], invariants: Sequence[str]) -> Scenario:
     """The scenario in a text; `name` is what errors call it."""
-    source = _Source(text, name)
+    source = Source(text, name)
     try:
         scenario = Scenario.model_validate(source.data)
     except ValidationError as error:
@@ -74,79 +51,6 @@ def parse(text: str, name: str, metrics: Mapping[str, object], invariants: Seque
     if problems:
         raise ScenarioError(problems)
     return scenario
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ScenarioError([Problem(str(path), 1, f"expected a scenario file of at most {MAX_BYTES} bytes")])
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ScenarioError([Problem(str(path), 1, _missing(path))]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([Problem(str(path), 1, f"cannot be read as UTF-8 text: {error}")]) from None
-
-
-def _missing(path: Path) -> str:
-    there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-    return f"there is no such file{_did_you_mean(path.name, there)}"
-
-
-class _Source:
-    """A YAML text as plain data, with the line of everything in it."""
-
-    def __init__(self, text: str, name: str) -> None:
-        self.name = name
-        try:
-            loader = yaml.SafeLoader(text)
-            self.root = loader.get_single_node()
-            self.data: Any = loader.construct_document(self.root) if self.root is not None else None
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            what = " ".join(filter(None, (error.context, error.problem)))
-            raise ScenarioError([Problem(name, mark.line + 1 if mark else 1, f"not YAML: {what}")]) from None
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise ScenarioError([Problem(name, 1, f"not YAML: {error}")]) from None
-        self._refuse_twins(self.root)
-        if not isinstance(self.data, dict):
-            raise ScenarioError([Problem(name, 1, "expected a mapping with name, description, duration, …")])
-
-    def problem(self, loc: Loc, message: str) -> Problem:
-        """A problem at the innermost thing of `loc` that the file has."""
-        return Problem(self.name, self._line(loc), message)
-
-    def _line(self, loc: Loc) -> int:
-        node, line = self.root, 1
-        for step in loc:
-            found = self._child(node, step)
-            if found is None:
-                break
-            key, node = found
-            line = key.start_mark.line + 1
-        return line
-
-    @staticmethod
-    def _child(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-        if isinstance(node, yaml.MappingNode):
-            return next(((k, v) for k, v in node.value if k.value == step), None)
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            return node.value[step], node.value[step]
-        return None
-
-    def _refuse_twins(self, node: yaml.Node | None, above: tuple[yaml.Node, ...] = ()) -> None:
-        """A key written twice, of which YAML would lose the first in silence, and an alias that holds itself."""
-        if node is not None and node in above:
-            raise ScenarioError([Problem(self.name, node.start_mark.line + 1, "an alias that contains itself")])
-        if isinstance(node, yaml.MappingNode):
-            seen: set[Any] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    raise ScenarioError([Problem(self.name, key.start_mark.line + 1, f"'{key.value}' is given twice")])
-                seen.add(key.value)
-                self._refuse_twins(value, (*above, node))
-        elif isinstance(node, yaml.SequenceNode):
-            for item in node.value:
-                self._refuse_twins(item, (*above, node))
 
 
 _PARTS: dict[str, type[BaseModel]] = {
@@ -200,28 +104,17 @@ def _place(error: Mapping[str, Any]) -> Loc:
 def _message(error: Mapping[str, Any]) -> str:
     """What an error says, in the file's words."""
     loc: Loc = error["loc"]
-    name = _path(_place(error))
+    name = path_of(_place(error))
     match error["type"]:
         case "extra_forbidden":
             keys = _keys(loc[:-1])
-            return f"unknown key '{loc[-1]}'{_did_you_mean(str(loc[-1]), keys)}; expected one of {', '.join(keys)}"
+            return f"unknown key '{loc[-1]}'{did_you_mean(str(loc[-1]), keys)}; expected one of {', '.join(keys)}"
         case "missing":
             return f"'{loc[-1]}' is missing"
         case "value_error" | "unit" | "target" | "inject":
             return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"
         case _:
             return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error.get('input')!r:.80}"
-
-
-def _path(loc: Loc) -> str:
-    """`providers[2].latency.median`, items counted from 1 as people do."""
-    text = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in loc)
-    return text.lstrip(".") or "the file"
-
-
-def _did_you_mean(word: str, words: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def _cross_checks(
@@ -239,11 +132,11 @@ def _cross_checks(
             yield ("load", i, "at"), f"begins at {format_duration(load.at)}, after the run's end"
     for i, expectation in enumerate(scenario.expect if scenario.expect != "fail" else ()):
         if expectation.metric not in metrics:
-            hint = _did_you_mean(expectation.metric, list(metrics))
+            hint = did_you_mean(expectation.metric, list(metrics))
             yield ("expect", i), f"there is no metric '{expectation.metric}'{hint}"
     for name in scenario.without:
         if name not in invariants:
-            yield ("without", name), f"there is no invariant '{name}'{_did_you_mean(name, invariants)}"
+            yield ("without", name), f"there is no invariant '{name}'{did_you_mean(name, invariants)}"
 
 
 def _check_providers(scenario: Scenario) -> Iterator[tuple[Loc, str]]:
