@@ -7,6 +7,9 @@ Rules
   associative, idempotent. (One epoch has one content as long as the store keeps its promises.)
 * A worker that changed its mind sends a `Proposal`; `decide` says whether the store accepts it. `transition.lua` is
   the same rule inside Redis; a contract test holds the two together.
+* An operator may *hold* a provider open, or drain it, for a time. While a hold is in force, a worker's transition does
+  not end it: under a drain the store carries it along, and what is held open stays as it is. Only another word of an
+  operator, or its time, ends it.
 * A worker that knows more than the store writes it back; `reseed` says what the store makes of it (`restore.lua`).
 * Times in a fact are the store's own, in milliseconds: worker clocks are never compared. A proposal says how *old*
   its evidence is; a reader learns how long is *left*.
@@ -40,9 +43,19 @@ class Cause(StrEnum):
     PROBE_FAILED = "probe_failed"
     PROBE_ABANDONED = "probe_abandoned"
     RESET = "reset"
+    FORCED_OPEN = "forced_open"
     SYNC = "sync"
 
 
+class Mode(StrEnum):
+    """What an operator wants of a provider for a time: nothing, that nobody asks it, that it is the last resort."""
+
+    NORMAL = "normal"
+    OPEN = "open"
+    DRAIN = "drain"
+
+
+_STRICTNESS = {Mode.NORMAL: 0, Mode.DRAIN: 1, Mode.OPEN: 2}
 _SEVERITY = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
 
 
@@ -51,7 +64,9 @@ class Circuit:
     """One provider's state as the fleet's store holds it.
 
     `since_ms` is the store's time at which the evidence for this state was seen (for OPEN: when it was opened);
-    `open_for_ms` counts from there. `rounds` is the number of failed probe rounds since the circuit first opened.
+    `open_for_ms` counts from there: until a probe is due, or, when CLOSED, until all traffic is back. `rounds` is the
+    number of failed probe rounds since the circuit first opened. An operator's `mode` holds for `held_for_ms` from
+    `held_at_ms` (store time) on; `note` is that operator's reason, or the one given with a reset.
     """
 
     epoch: int = 0
@@ -62,13 +77,18 @@ class Circuit:
     open_for_ms: int = 0
     failure_count: int = 0
     rounds: int = 0
+    mode: Mode = Mode.NORMAL
+    held_at_ms: int = 0
+    held_for_ms: int = 0
+    note: str = ""
 
     def left_ms(self, now_ms: int) -> int:
-        """Milliseconds until an OPEN circuit may be probed; 0 when CLOSED or due."""
-        if self.state is not State.OPEN:
-            return 0
-        # Never longer than it was opened for: the store's clock may have been set back, or be another server's.
-        return min(self.open_for_ms, max(0, self.since_ms + self.open_for_ms - now_ms))
+        """Milliseconds until an OPEN circuit may be probed, or all traffic is back to a CLOSED one; 0: it is so."""
+        return _left_ms(self.since_ms, self.open_for_ms, now_ms)
+
+    def held_left_ms(self, now_ms: int) -> int:
+        """Milliseconds for which an operator's `mode` is still in force; 0: it is not."""
+        return 0 if self.mode is Mode.NORMAL else _left_ms(self.held_at_ms, self.held_for_ms, now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +96,8 @@ class Proposal:
     """A worker's own transition, not yet accepted by the store.
 
     `base` is the epoch it was made on; `seen_at` is the worker's own clock (seconds) at which its evidence was seen:
-    it is turned into an age when the proposal is sent. `forced` proposals (an operator's) are always accepted.
+    it is turned into an age when the proposal is sent. `forced` proposals (an operator's) are always accepted; their
+    `mode` is in force for `held_for_ms` from `seen_at` on. In a worker's own they say what it knows to be in force.
     """
 
     base: int
@@ -88,6 +109,9 @@ class Proposal:
     failure_count: int = 0
     rounds: int = 0
     forced: bool = False
+    mode: Mode = Mode.NORMAL
+    held_for_ms: int = 0
+    note: str = ""
 
 
 def merge(a: Circuit, b: Circuit) -> Circuit:
@@ -100,19 +124,25 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
 
     A proposal on the stored epoch (or on a later one: the store has lost some) is accepted. One made on an older
     epoch is late: it is accepted only if it says something else than the store, on newer evidence, or on evidence of
-    the same age when it says OPEN.
+    the same age when it says OPEN. What an operator holds open yields to operators alone.
     """
-    if not _accepts(stored, proposal, now_ms - age_ms):
+    seen_ms = now_ms - age_ms
+    if not _accepts(stored, proposal, seen_ms, now_ms):
         return None
+    held = _held_after(stored, proposal, seen_ms, now_ms)
     return Circuit(
         epoch=max(stored.epoch, proposal.base) + 1,
         state=proposal.state,
         reason=proposal.reason,
         worker=proposal.worker,
-        since_ms=now_ms - age_ms,
+        since_ms=seen_ms,
         open_for_ms=proposal.open_for_ms,
         failure_count=proposal.failure_count,
         rounds=proposal.rounds,
+        mode=held.mode,
+        held_at_ms=held.held_at_ms,
+        held_for_ms=held.held_for_ms,
+        note=held.note,
     )
 
 
@@ -129,13 +159,40 @@ def reseed(stored: Circuit, known: Circuit) -> Circuit | None:
     return replace(max(stored, known, key=_weight), epoch=stored.epoch + 1)
 
 
-def _weight(c: Circuit) -> tuple[int, int, int, int, int]:
+def _weight(c: Circuit) -> tuple[int, ...]:
     """As `_rank`, by numbers alone: Lua's order of strings depends on the store's locale."""
-    return (_SEVERITY[c.state], c.since_ms, c.open_for_ms, c.failure_count, c.rounds)
+    return (
+        _STRICTNESS[c.mode],
+        _SEVERITY[c.state],
+        c.since_ms,
+        c.open_for_ms,
+        c.failure_count,
+        c.rounds,
+        c.held_at_ms,
+        c.held_for_ms,
+    )
 
 
-def _accepts(stored: Circuit, proposal: Proposal, seen_ms: int) -> bool:
-    if proposal.forced or proposal.base >= stored.epoch:
+def _left_ms(since_ms: int, for_ms: int, now_ms: int) -> int:
+    # Never longer than it was meant to be: the store's clock may have been set back, or be another server's.
+    return min(for_ms, max(0, since_ms + for_ms - now_ms))
+
+
+def _held_after(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) -> Circuit:
+    """Whose hold and note go with the accepted `proposal`, as a circuit of which only these fields count."""
+    if not proposal.forced and proposal.base <= stored.epoch:
+        return stored if stored.held_left_ms(now_ms) else Circuit()
+    if proposal.mode is Mode.NORMAL:
+        return Circuit(note=proposal.note)
+    return Circuit(mode=proposal.mode, held_at_ms=seen_ms, held_for_ms=proposal.held_for_ms, note=proposal.note)
+
+
+def _accepts(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) -> bool:
+    if proposal.forced:
+        return True
+    if stored.mode is Mode.OPEN and stored.held_left_ms(now_ms):
+        return False
+    if proposal.base >= stored.epoch:
         return True
     if proposal.state is stored.state:
         return False
@@ -144,17 +201,8 @@ def _accepts(stored: Circuit, proposal: Proposal, seen_ms: int) -> bool:
     return seen_ms > stored.since_ms
 
 
-def _rank(c: Circuit) -> tuple[int, int, int, int, str, str, int, int]:
-    return (
-        c.epoch,
-        _SEVERITY[c.state],
-        c.since_ms,
-        c.open_for_ms,
-        c.worker,
-        c.reason.value,
-        c.failure_count,
-        c.rounds,
-    )
+def _rank(c: Circuit) -> tuple[int, tuple[int, ...], str, str, str]:
+    return (c.epoch, _weight(c), c.worker, c.reason.value, c.note)
 
 
 def rebased(proposal: Proposal, base: int) -> Proposal:

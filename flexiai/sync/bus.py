@@ -15,11 +15,26 @@ from flexiai.core.circuit import Circuit, Proposal
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A fact as it reached us. `left_s`: seconds until a probe is due, counted from when the store said so."""
+    """A fact as it reached us, with its times in seconds, counted from when the store said so.
+
+    left_s  until a probe is due; or, of a CLOSED one, until all traffic is back
+    held_s  for how long an operator's hold is still in force
+    age_s   how long ago its evidence was seen
+    """
 
     provider: str
     circuit: Circuit
     left_s: float
+    held_s: float = 0.0
+    age_s: float = 0.0
+
+    @classmethod
+    def at(cls, provider: str, circuit: Circuit, now_ms: int) -> Told:
+        """`circuit`, as told at the store's time `now_ms`."""
+        age_ms = max(0, now_ms - circuit.since_ms) if circuit.epoch else 0
+        return cls(
+            provider, circuit, circuit.left_ms(now_ms) / 1000, circuit.held_left_ms(now_ms) / 1000, age_ms / 1000
+        )
 
 
 @dataclass(frozen=True, slots=True)

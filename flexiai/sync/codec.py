@@ -5,18 +5,22 @@
     circuit_breaker:lease:<provider>           a hash that expires: `holder` (a worker's token), `wanted`
 
     {"epoch":7,"state":"OPEN","reason":"consecutive_failures","worker":"web-1:4711",
-     "since_ms":1763888400123,"open_for_ms":30000,"failure_count":5,"rounds":0,"at_ms":1763888400125}
+     "since_ms":1763888400123,"open_for_ms":30000,"failure_count":5,"rounds":0,
+     "mode":"normal","held_at_ms":0,"held_for_ms":0,"note":"","at_ms":1763888400125}
 
 epoch          grows by one at each transition; the higher one wins
 state          OPEN or CLOSED
-since_ms       store time (ms since 1970) of the evidence; an OPEN one may be probed at since_ms + open_for_ms
+since_ms       store time (ms since 1970) of the evidence; an OPEN one may be probed at since_ms + open_for_ms, and a
+               CLOSED one has all its traffic back then
 rounds         failed probe rounds since it first opened
+mode           normal, or what an operator wants until held_at_ms + held_for_ms: open (nobody asks), drain (last resort)
+note           the operator's reason for that, or for a reset
 at_ms          in notices alone: the store time at which it was published
 
 Rules
 -----
-* Fields that we do not know are skipped, and a reason that we do not know is read as `sync`: a newer version may be
-  rolling out beside us.
+* Fields that we do not know are skipped, those that we miss have their defaults; a reason that we do not know is read
+  as `sync`, such a mode as `normal`: another version may be rolling out beside us.
 * Anything else that is not such a record is `Malformed`: ignored where it came from, never fatal.
 """
 
@@ -27,7 +31,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from flexiai.core.circuit import Cause, Circuit, State
+from flexiai.core.circuit import Cause, Circuit, Mode, State
 from flexiai.sync.bus import Told
 
 _log = logging.getLogger(__name__)
@@ -47,6 +51,10 @@ class _Record(msgspec.Struct, frozen=True):
     worker: str = ""
     failure_count: _Count = 0
     rounds: _Count = 0
+    mode: str = Mode.NORMAL.value
+    held_at_ms: int = 0
+    held_for_ms: _Count = 0
+    note: str = ""
     at_ms: int | None = None
 
     def circuit(self) -> Circuit:
@@ -59,17 +67,21 @@ class _Record(msgspec.Struct, frozen=True):
             open_for_ms=self.open_for_ms,
             failure_count=self.failure_count,
             rounds=self.rounds,
+            mode=_MODES.get(self.mode, Mode.NORMAL),
+            held_at_ms=self.held_at_ms,
+            held_for_ms=self.held_for_ms,
+            note=self.note,
         )
 
 
 _decoder = msgspec.json.Decoder(_Record)
 _CAUSES = {cause.value: cause for cause in Cause}
+_MODES = {mode.value: mode for mode in Mode}
 
 
 def told(provider: str, raw: bytes, now_ms: int) -> Told:
     """A stored record as a fact, at the store's time `now_ms`; raises Malformed."""
-    circuit = _decode(raw).circuit()
-    return Told(provider, circuit, circuit.left_ms(now_ms) / 1000)
+    return Told.at(provider, _decode(raw).circuit(), now_ms)
 
 
 def told_by_notice(provider: str, raw: bytes) -> Told:
@@ -77,8 +89,7 @@ def told_by_notice(provider: str, raw: bytes) -> Told:
     record = _decode(raw)
     if record.at_ms is None:
         raise Malformed("a notice without at_ms")
-    circuit = record.circuit()
-    return Told(provider, circuit, circuit.left_ms(record.at_ms) / 1000)
+    return Told.at(provider, record.circuit(), record.at_ms)
 
 
 def _decode(raw: bytes) -> _Record:

@@ -33,8 +33,7 @@ class MemoryStore:
 
     def told(self, provider: str) -> Told:
         """What is held about a provider, now."""
-        circuit = self.records.get(provider, Circuit())
-        return Told(provider, circuit, circuit.left_ms(self.now_ms()) / 1000)
+        return Told.at(provider, self.records.get(provider, Circuit()), self.now_ms())
 
     def keep(self, provider: str, circuit: Circuit | None) -> Verdict:
         """Store and tell everybody, if there is something new."""

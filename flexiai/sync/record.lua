@@ -10,6 +10,8 @@ local function count_or_zero(value)
   return type(value) == 'number' and value >= 0 and value < 2 ^ 53 and math.floor(value) or 0
 end
 
+local MODES = {normal = true, drain = true, open = true}
+
 -- The stored record; the one before all others where there is none, or none that we understand.
 local function stored_record(key, provider)
   local understood, record = pcall(cjson.decode, redis.call('HGET', key, provider) or '')
@@ -25,14 +27,25 @@ local function stored_record(key, provider)
     open_for_ms = count_or_zero(record.open_for_ms),
     failure_count = count_or_zero(record.failure_count),
     rounds = count_or_zero(record.rounds),
+    mode = MODES[record.mode] and record.mode or 'normal',
+    held_at_ms = count_or_zero(record.held_at_ms),
+    held_for_ms = count_or_zero(record.held_for_ms),
+    note = type(record.note) == 'string' and record.note or '',
   }
+end
+
+-- Whether an operator's hold is in force.
+local function is_held(r, now_ms)
+  return r.mode ~= 'normal' and r.held_for_ms > 0 and r.held_at_ms + r.held_for_ms > now_ms
 end
 
 local function fields_text(r)
   return string.format(
-    '"epoch":%.0f,"state":"%s","reason":%s,"worker":%s,"since_ms":%.0f,"open_for_ms":%.0f,"failure_count":%.0f,"rounds":%.0f',
+    '"epoch":%.0f,"state":"%s","reason":%s,"worker":%s,"since_ms":%.0f,"open_for_ms":%.0f,"failure_count":%.0f,"rounds":%.0f,'
+      .. '"mode":"%s","held_at_ms":%.0f,"held_for_ms":%.0f,"note":%s',
     r.epoch, r.state, cjson.encode(r.reason), cjson.encode(r.worker),
-    r.since_ms, r.open_for_ms, r.failure_count, r.rounds)
+    r.since_ms, r.open_for_ms, r.failure_count, r.rounds,
+    r.mode, r.held_at_ms, r.held_for_ms, cjson.encode(r.note))
 end
 
 local function record_text(r)

@@ -91,6 +91,9 @@ class RedisBus:
             proposal.failure_count,
             proposal.rounds,
             int(proposal.forced),
+            proposal.mode.value,
+            proposal.held_for_ms,
+            proposal.note,
         )
 
     async def restore(self, provider: str, circuit: Circuit) -> Verdict:
@@ -106,6 +109,10 @@ class RedisBus:
             circuit.open_for_ms,
             circuit.failure_count,
             circuit.rounds,
+            circuit.mode.value,
+            circuit.held_at_ms,
+            circuit.held_for_ms,
+            circuit.note,
         )
 
     async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:

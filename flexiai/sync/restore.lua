@@ -4,6 +4,7 @@
 -- KEYS  1 the hash of all records
 -- ARGV  1 provider  2 channel
 --       3 epoch  4 state  5 reason  6 worker  7 since  8 open_for  (milliseconds)  9 failure_count  10 rounds
+--       11 mode  12 held_at  13 held_for  (milliseconds)  14 note
 -- Returns {1 written | 0 what was stored stands; the record held now; store time}
 
 local now_ms = store_time_ms()
@@ -17,14 +18,23 @@ local known = {
   open_for_ms = tonumber(ARGV[8]),
   failure_count = tonumber(ARGV[9]),
   rounds = tonumber(ARGV[10]),
+  mode = ARGV[11],
+  held_at_ms = tonumber(ARGV[12]),
+  held_for_ms = tonumber(ARGV[13]),
+  note = ARGV[14],
 }
 
 -- The first difference decides, in this order; all equal: the stored one stays.
+local STRICTNESS = {normal = 0, drain = 1, open = 2}
+
 local function outweighs(a, b)
+  if a.mode ~= b.mode then
+    return STRICTNESS[a.mode] > STRICTNESS[b.mode]
+  end
   if a.state ~= b.state then
     return a.state == 'OPEN'
   end
-  for _, field in ipairs({'since_ms', 'open_for_ms', 'failure_count', 'rounds'}) do
+  for _, field in ipairs({'since_ms', 'open_for_ms', 'failure_count', 'rounds', 'held_at_ms', 'held_for_ms'}) do
     if a[field] ~= b[field] then
       return a[field] > b[field]
     end

@@ -4,7 +4,7 @@
 -- KEYS  1 the hash of all records
 -- ARGV  1 provider  2 channel  3 latest store time at which this still counts (0: any time)
 --       4 base epoch  5 state  6 reason  7 worker  8 age of the evidence  9 open_for  (milliseconds)
---       10 failure_count  11 rounds  12 forced (1 or 0)
+--       10 failure_count  11 rounds  12 forced (1 or 0)  13 mode  14 held_for (milliseconds)  15 note
 -- Returns {1 accepted | 0 the stored record stands | -1 too late, nothing was compared; the record held now; store time}
 
 local now_ms = store_time_ms()
@@ -18,8 +18,16 @@ end
 
 local base, state, seen_ms = tonumber(ARGV[4]), ARGV[5], now_ms - tonumber(ARGV[8])
 
+local forced, held = ARGV[12] == '1', is_held(stored, now_ms)
+
 local function accepts()
-  if ARGV[12] == '1' or base >= stored.epoch then
+  if forced then
+    return true
+  end
+  if held and stored.mode == 'open' then
+    return false
+  end
+  if base >= stored.epoch then
     return true
   end
   if state == stored.state then
@@ -35,6 +43,17 @@ if not accepts() then
   return {0, record_text(stored), now_ms}
 end
 
+-- An operator's hold goes on under whatever workers find; where the store has lost it, by the word of who knows it.
+local hold = {mode = 'normal', held_at_ms = 0, held_for_ms = 0, note = ''}
+if forced or base > stored.epoch then
+  hold.note = ARGV[15]
+  if ARGV[13] ~= 'normal' then
+    hold.mode, hold.held_at_ms, hold.held_for_ms = ARGV[13], seen_ms, tonumber(ARGV[14])
+  end
+elseif held then
+  hold = stored
+end
+
 local accepted = {
   epoch = math.max(stored.epoch, base) + 1,
   state = state,
@@ -44,6 +63,10 @@ local accepted = {
   open_for_ms = tonumber(ARGV[9]),
   failure_count = tonumber(ARGV[10]),
   rounds = tonumber(ARGV[11]),
+  mode = hold.mode,
+  held_at_ms = hold.held_at_ms,
+  held_for_ms = hold.held_for_ms,
+  note = hold.note,
 }
 store_and_publish(KEYS[1], ARGV[1], ARGV[2], accepted, now_ms)
 return {1, record_text(accepted), now_ms}

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from flexiai.core.circuit import Cause, Circuit, Proposal, State, reseed
+from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, reseed
 from flexiai.errors import SyncError
 from flexiai.sync.bus import Bus, Subscription, Told
 
@@ -32,6 +32,10 @@ OPENED = Proposal(
     rounds=2,
 )
 CLOSED = replace(OPENED, state=State.CLOSED, reason=Cause.PROBE_SUCCEEDED, open_for_ms=0, failure_count=0, rounds=0)
+FORCED_OPEN = replace(
+    OPENED, reason=Cause.FORCED_OPEN, forced=True, mode=Mode.OPEN, held_for_ms=30_000, note='a "deploy"\\/é'
+)
+DRAINED = replace(CLOSED, reason=Cause.START, forced=True, mode=Mode.DRAIN, held_for_ms=60_000, note="a deploy")
 
 
 async def nothing_is_known_at_first(make: Make) -> None:
@@ -85,6 +89,53 @@ async def an_operators_word_is_always_accepted(make: Make) -> None:
     verdict = await bus.propose("p", replace(CLOSED, reason=Cause.RESET, forced=True), 1000.0)
     assert verdict.accepted
     assert (verdict.told.circuit.epoch, verdict.told.circuit.reason) == (2, Cause.RESET)
+
+
+async def what_is_held_open_yields_to_operators_alone(make: Make) -> None:
+    bus, other = make(), make()
+    held = await bus.propose("p", FORCED_OPEN, 1.0)
+    circuit = held.told.circuit
+    assert (circuit.mode, circuit.held_at_ms, circuit.held_for_ms) == (Mode.OPEN, circuit.since_ms, 30_000)
+    assert (circuit.note, held.told.held_s, held.told.age_s) == (FORCED_OPEN.note, 29.0, 1.0)
+    for base in (0, 1):
+        verdict = await other.propose("p", replace(CLOSED, base=base), 0.0)
+        assert not verdict.accepted
+        assert verdict.told.circuit == circuit
+    reset = await other.propose("p", replace(CLOSED, reason=Cause.RESET, forced=True, note="mended"), 0.0)
+    assert (reset.told.circuit.mode, reset.told.circuit.note, reset.told.held_s) == (Mode.NORMAL, "mended", 0.0)
+
+
+async def a_hold_that_is_over_is_no_obstacle_and_leaves_nothing(make: Make) -> None:
+    bus = make()
+    await bus.propose("p", FORCED_OPEN, 31.0)
+    verdict = await bus.propose("p", replace(CLOSED, base=1), 0.0)
+    assert verdict.accepted
+    assert (verdict.told.circuit.mode, verdict.told.circuit.note) == (Mode.NORMAL, "")
+
+
+async def a_drain_goes_on_under_whatever_workers_find(make: Make) -> None:
+    bus, other = make(), make()
+    drained = (await bus.propose("p", DRAINED, 0.0)).told.circuit
+    opened = await other.propose("p", replace(OPENED, base=1), 0.0)
+    assert opened.accepted
+    now = opened.told.circuit
+    assert (now.state, now.mode, now.note) == (State.OPEN, Mode.DRAIN, "a deploy")
+    assert (now.held_at_ms, now.held_for_ms) == (drained.held_at_ms, 60_000)
+    assert 60.0 - SOON_S < (await make().read())["p"].held_s <= 60.0
+
+
+async def a_hold_that_the_store_has_lost_comes_back_with_who_knew_it(make: Make) -> None:
+    knows = replace(OPENED, base=7, mode=Mode.DRAIN, held_for_ms=20_000, note="a deploy")
+    told = (await make().propose("p", knows, 0.0)).told
+    assert (told.circuit.mode, told.circuit.note, told.held_s) == (Mode.DRAIN, "a deploy", 20.0)
+
+
+async def a_worker_that_missed_a_reset_does_not_bring_the_hold_back(make: Make) -> None:
+    bus = make()
+    await bus.propose("p", replace(CLOSED, reason=Cause.RESET, forced=True), 10.0)
+    late = replace(OPENED, mode=Mode.DRAIN, held_for_ms=20_000, note="a deploy")
+    told = (await bus.propose("p", late, 0.0)).told
+    assert (told.circuit.state, told.circuit.mode, told.circuit.note) == (State.OPEN, Mode.NORMAL, "")
 
 
 async def two_at_once_are_one_transition(make: Make) -> None:
@@ -257,6 +308,11 @@ CONTRACT: tuple[Rule, ...] = (
     a_late_proposal_of_the_same_state_learns_what_stands,
     a_late_proposal_wins_only_by_newer_evidence,
     an_operators_word_is_always_accepted,
+    what_is_held_open_yields_to_operators_alone,
+    a_hold_that_is_over_is_no_obstacle_and_leaves_nothing,
+    a_drain_goes_on_under_whatever_workers_find,
+    a_hold_that_the_store_has_lost_comes_back_with_who_knew_it,
+    a_worker_that_missed_a_reset_does_not_bring_the_hold_back,
     two_at_once_are_one_transition,
     a_proposal_from_beyond_what_the_store_knows_goes_on_from_there,
     subscribers_hear_each_transition_and_nothing_else,

@@ -12,7 +12,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flexiai.core.circuit import Cause, Circuit, Proposal, State, decide, reseed
+from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, decide, reseed
 from flexiai.sync import scripts
 from flexiai.sync.bus import Bus
 from flexiai.sync.codec import told
@@ -56,6 +56,8 @@ _causes = st.sampled_from(list(Cause))
 _workers = st.text(max_size=6)
 _small = st.integers(0, 3)
 _since = st.integers(0, 5)
+_modes = st.sampled_from(Mode)
+_notes = st.sampled_from(["", "deploy", 'a "b" / é'])
 _T0_MS = 1_763_888_400_000
 
 _proposals = st.builds(
@@ -69,6 +71,9 @@ _proposals = st.builds(
     failure_count=_small,
     rounds=_small,
     forced=st.booleans(),
+    mode=_modes,
+    held_for_ms=_small,
+    note=_notes,
 )
 _circuits = st.builds(
     Circuit,
@@ -80,6 +85,10 @@ _circuits = st.builds(
     open_for_ms=_small,
     failure_count=_small,
     rounds=_small,
+    mode=_modes,
+    held_at_ms=_since.map(lambda ms: _T0_MS + ms),
+    held_for_ms=_small,
+    note=_notes,
 )
 _steps = st.lists(
     st.one_of(
@@ -109,13 +118,13 @@ class FrozenRedis:
     def propose(self, p: Proposal, age_ms: int, now_ms: int, latest_ms: int = 0) -> tuple[int, Circuit]:
         return self.run(
             scripts.TRANSITION, now_ms, latest_ms, p.base, p.state.value, p.reason.value, p.worker, age_ms,
-            p.open_for_ms, p.failure_count, p.rounds, int(p.forced),
+            p.open_for_ms, p.failure_count, p.rounds, int(p.forced), p.mode.value, p.held_for_ms, p.note,
         )  # fmt: skip
 
     def restore(self, c: Circuit, now_ms: int) -> tuple[int, Circuit]:
         return self.run(
             scripts.RESTORE, now_ms, c.epoch, c.state.value, c.reason.value, c.worker, c.since_ms,
-            c.open_for_ms, c.failure_count, c.rounds,
+            c.open_for_ms, c.failure_count, c.rounds, c.mode.value, c.held_at_ms, c.held_for_ms, c.note,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexiai.core.circuit import Cause, Circuit, Proposal, State, decide, merge
+from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, decide, merge
 
 FACTS = st.builds(
     Circuit,
@@ -19,6 +19,10 @@ FACTS = st.builds(
     open_for_ms=st.integers(0, 5),
     failure_count=st.integers(0, 2),
     rounds=st.integers(0, 2),
+    mode=st.sampled_from(Mode),
+    held_at_ms=st.integers(0, 12),
+    held_for_ms=st.integers(0, 5),
+    note=st.sampled_from(["", "a", "b"]),
 )
 PROPOSALS = st.builds(
     Proposal,
@@ -29,6 +33,9 @@ PROPOSALS = st.builds(
     seen_at=st.just(0.0),
     open_for_ms=st.integers(0, 5),
     forced=st.booleans(),
+    mode=st.sampled_from(Mode),
+    held_for_ms=st.integers(0, 5),
+    note=st.sampled_from(["", "a", "b"]),
 )
 AGES = st.integers(0, 10)
 
@@ -52,8 +59,11 @@ def test_merge_is_idempotent_and_never_goes_back(a: Circuit, b: Circuit) -> None
 
 
 @given(a=FACTS, b=FACTS)
-def test_of_one_epoch_open_wins(a: Circuit, b: Circuit) -> None:
+def test_of_one_epoch_the_stricter_hold_wins_and_then_open(a: Circuit, b: Circuit) -> None:
     b = replace(b, epoch=a.epoch)
+    if Mode.OPEN in (a.mode, b.mode):
+        assert merge(a, b).mode is Mode.OPEN
+    b = replace(b, mode=a.mode)
     if State.OPEN in (a.state, b.state):
         assert merge(a, b).state is State.OPEN
 
@@ -71,7 +81,7 @@ def test_what_is_accepted_is_the_proposal_on_a_newer_epoch(stored: Circuit, prop
 def test_on_the_stored_epoch_or_by_an_operators_word_it_is_accepted(
     stored: Circuit, proposal: Proposal, age_ms: int
 ) -> None:
-    if proposal.forced or proposal.base >= stored.epoch:
+    if proposal.forced or (proposal.base >= stored.epoch and not _held_open(stored)):
         assert decide(stored, proposal, age_ms, 10) is not None
 
 
@@ -80,7 +90,7 @@ def test_a_late_proposal_needs_another_state_and_newer_evidence_and_open_wins_a_
     stored: Circuit, proposal: Proposal, age_ms: int
 ) -> None:
     proposal = replace(proposal, forced=False)
-    if proposal.base >= stored.epoch:
+    if proposal.base >= stored.epoch or _held_open(stored):
         return
     seen_ms = 10 - age_ms
     newer = seen_ms > stored.since_ms or (seen_ms == stored.since_ms and proposal.state is State.OPEN)
@@ -90,6 +100,7 @@ def test_a_late_proposal_needs_another_state_and_newer_evidence_and_open_wins_a_
 @given(stored=FACTS, a=PROPOSALS, b=PROPOSALS)
 def test_two_workers_that_trip_at_once_cause_one_transition(stored: Circuit, a: Proposal, b: Proposal) -> None:
     a, b = (replace(p, base=stored.epoch, state=State.OPEN, forced=False) for p in (a, b))
+    stored = replace(stored, mode=Mode.NORMAL)
     first = decide(stored, a, 0, 10)
     assert first is not None
     assert decide(first, b, 0, 10) is None
@@ -99,5 +110,35 @@ def test_two_workers_that_trip_at_once_cause_one_transition(stored: Circuit, a: 
 def test_what_is_left_ends_and_is_neither_negative_nor_longer_than_it_was_opened_for(
     fact: Circuit, now_ms: int
 ) -> None:
-    expected = fact.since_ms + fact.open_for_ms - now_ms if fact.state is State.OPEN else 0
-    assert fact.left_ms(now_ms) == min(fact.open_for_ms, max(0, expected))
+    assert fact.left_ms(now_ms) == min(fact.open_for_ms, max(0, fact.since_ms + fact.open_for_ms - now_ms))
+    held_ms = (
+        0 if fact.mode is Mode.NORMAL else min(fact.held_for_ms, max(0, fact.held_at_ms + fact.held_for_ms - now_ms))
+    )
+    assert fact.held_left_ms(now_ms) == held_ms
+
+
+@given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
+def test_what_is_held_open_yields_to_operators_alone(stored: Circuit, proposal: Proposal, age_ms: int) -> None:
+    proposal = replace(proposal, forced=False)
+    if _held_open(stored):
+        assert decide(stored, proposal, age_ms, 10) is None
+
+
+@given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
+def test_a_hold_outlives_a_workers_word_and_is_replaced_by_an_operators(
+    stored: Circuit, proposal: Proposal, age_ms: int
+) -> None:
+    after = decide(stored, proposal, age_ms, 10)
+    if after is None:
+        return
+    held = (after.mode, after.held_at_ms, after.held_for_ms, after.note)
+    if proposal.forced or proposal.base > stored.epoch:
+        assert (after.mode, after.note) == (proposal.mode, proposal.note)
+    elif stored.held_left_ms(10):
+        assert held == (stored.mode, stored.held_at_ms, stored.held_for_ms, stored.note)
+    else:
+        assert held == (Mode.NORMAL, 0, 0, "")
+
+
+def _held_open(stored: Circuit) -> bool:
+    return stored.mode is Mode.OPEN and stored.held_left_ms(10) > 0

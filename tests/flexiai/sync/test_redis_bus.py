@@ -160,7 +160,9 @@ def test_strange_messages_are_told_in_the_log_and_kill_nothing(
         b'{"epoch":1,"state":"AJAR","since_ms":1,"open_for_ms":1,"at_ms":1}',
         b'{"epoch":1,"state":"OPEN","since_ms":1,"open_for_ms":1}',
     ]
-    newer = b'{"epoch":9,"state":"OPEN","reason":"of 2031","since_ms":5,"open_for_ms":7,"at_ms":6,"mood":["x"]}'
+    newer = (
+        b'{"epoch":9,"state":"OPEN","reason":"of 2031","mode":"x","since_ms":5,"open_for_ms":7,"at_ms":6,"mood":[1]}'
+    )
 
     async def scene() -> None:
         async with (
