@@ -1,7 +1,7 @@
 """Failover between LLM providers, with circuit breakers that every worker shares."""
 
-from flexiai.blocking import FlexiAI
-from flexiai.chat import ChatCompletion
+from flexiai.blocking import BlockingChatStream, FlexiAI
+from flexiai.chat import ChatChunk, ChatCompletion
 from flexiai.client import AsyncFlexiAI
 from flexiai.errors import (
     ConfigurationError,
@@ -9,13 +9,18 @@ from flexiai.errors import (
     InvalidRequestError,
     NoProviderAvailable,
     ProviderError,
+    StreamBroken,
 )
+from flexiai.stream import ChatStream
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
 
 __all__ = [
     "AsyncFlexiAI",
+    "BlockingChatStream",
     "BreakerConfig",
+    "ChatChunk",
     "ChatCompletion",
+    "ChatStream",
     "ConfigurationError",
     "FlexiAI",
     "FlexiAIError",
@@ -24,5 +29,6 @@ __all__ = [
     "ProviderConfig",
     "ProviderError",
     "RequestConfig",
+    "StreamBroken",
     "SyncConfig",
 ]

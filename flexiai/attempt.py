@@ -34,9 +34,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt under way: the request's `number`-th, begun at `began`, with `allowed_s` to go.
+    """An attempt under way: the request's `number`-th, begun at `began`.
 
-    curtailed  it was allowed less than an attempt's own time
+    allowed_s  how long the wait for the provider may take: until its answer, its first token, or the next one
+    curtailed  that is less than an attempt's own time
     """
 
     number: int

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from flexiai.chat import ChatCompletion, Message
+from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest, Message
 from flexiai.client import AsyncFlexiAI
 from flexiai.core.breaker import Breaker
+from flexiai.errors import FlexiAIError
 from flexiai.events import Listener
 from flexiai.loop_thread import LoopThread
+from flexiai.stream import ChatStream
 from flexiai.sync.bus import Bus
 from flexiai.sync.port import SyncPort
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
@@ -105,6 +108,45 @@ class FlexiAI:
         self.close()
 
 
+class BlockingChatStream:
+    """An answer piece by piece: `for chunk in stream`, within `with stream` or with `close` at the end.
+
+    As `ChatStream`, blocking the calling thread. `provider`: who answers.
+    """
+
+    def __init__(self, owner: FlexiAI, thread: LoopThread, stream: ChatStream) -> None:
+        self.provider = stream.provider
+        self._owner = owner  # which ends when it is collected, and must not while its stream is in use
+        self._thread = thread
+        self._stream = stream
+
+    def __iter__(self) -> BlockingChatStream:
+        return self
+
+    def __next__(self) -> ChatChunk:
+        """The next piece. StreamBroken if the answer broke off, FlexiAIError if the client was closed."""
+        chunk = self._thread.run(self._next)
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Leave, if it is not over."""
+        with suppress(FlexiAIError):  # a closed client has ended its streams
+            self._thread.run(self._stream.aclose)
+
+    def __enter__(self) -> BlockingChatStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _next(self) -> ChatChunk | None:
+        return await anext(self._stream, None)
+
+
 class Completions:
     """`client.chat.completions`."""
 
@@ -113,6 +155,7 @@ class Completions:
         self._client = client
         self._thread = thread
 
+    @overload
     def create(
         self,
         *,
@@ -120,20 +163,45 @@ class Completions:
         model: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        stream: Literal[False] | None = None,
         request_id: str | None = None,
         **options: Any,
-    ) -> ChatCompletion:
-        """As `AsyncFlexiAI.chat.completions.create`, blocking the calling thread."""
-        ask = partial(
-            self._client.chat.completions.create,
-            messages=messages,
+    ) -> ChatCompletion: ...
+    @overload
+    def create(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stream: Literal[True],
+        request_id: str | None = None,
+        **options: Any,
+    ) -> BlockingChatStream: ...
+    def create(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stream: bool | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ChatCompletion | BlockingChatStream:
+        """As `AsyncFlexiAI.chat.completions.create`, blocking the calling thread; a stream is read with `for`."""
+        chat = ChatRequest(
+            messages=tuple(messages),
             model=model,
             temperature=temperature,
             max_tokens=max_tokens,
+            options=options,
             request_id=request_id,
-            **options,
         )
-        return self._thread.run(ask)
+        if stream:
+            return BlockingChatStream(self._owner, self._thread, self._thread.run(partial(self._client.stream, chat)))
+        return self._thread.run(partial(self._client.answer, chat))
 
 
 class Chat:

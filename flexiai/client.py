@@ -3,20 +3,22 @@
 Rules
 -----
 * A client starts once: by `start()`, by `with`, or by its first request. It is ready when sync is, which is bounded.
-* What it opened it closes, in the reverse order, whatever goes wrong meanwhile.
+* What it opened it closes, in the reverse order, whatever goes wrong meanwhile; streams that nobody awaits first.
 * It belongs to the event loop in which it started.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from random import Random
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -29,6 +31,7 @@ from flexiai.emitter import Emitter
 from flexiai.errors import FlexiAIError
 from flexiai.events import Listener, WorkerReady, WorkerStarted, WorkerStopped
 from flexiai.failover import Failover
+from flexiai.stream import ChatStream
 from flexiai.sync.bus import Bus
 from flexiai.sync.port import SyncPort
 from flexiai.transitions import transition_event
@@ -80,6 +83,8 @@ class AsyncFlexiAI:
         self._failover: Failover | None = None
         self._stack = AsyncExitStack()
         self._closed = False
+        self._streams: WeakValueDictionary[int, ChatStream] = WeakValueDictionary()  # in the order of their beginning
+        self._stream_numbers = itertools.count()
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
         self.providers = checked(providers, self._custom)
         rules = breaker or BreakerConfig()
@@ -98,7 +103,10 @@ class AsyncFlexiAI:
         await asyncio.shield(self._starting)
 
     async def aclose(self) -> None:
-        """Leave the fleet and close every connection. Requests still under way are not waited for."""
+        """Leave the fleet and close every connection. Requests still under way are not waited for.
+
+        A stream whose caller has left it lying is ended; one of which a piece is awaited breaks.
+        """
         if self._closed:
             return
         self._closed = True
@@ -107,7 +115,10 @@ class AsyncFlexiAI:
                 await asyncio.wait((self._starting,))
         finally:
             self._failover = None
-            await self._stack.aclose()
+            try:
+                await self._end_streams()
+            finally:
+                await self._stack.aclose()
 
     async def __aenter__(self) -> AsyncFlexiAI:
         await self.start()
@@ -120,14 +131,16 @@ class AsyncFlexiAI:
 
     async def answer(self, chat: ChatRequest) -> ChatCompletion:
         """Answer one request; `chat.completions.create` is the usual way to ask, and says what this raises."""
-        if self._failover is None:
-            await self.start()
-        failover = self._failover
-        if failover is None:
-            raise FlexiAIError(CLOSED)
-        if chat.request_id is None:
-            chat = msgspec.structs.replace(chat, request_id=f"{self._rng.getrandbits(64):016x}")
-        return await failover.answer(chat)
+        failover = self._failover or await self._running()
+        return await failover.answer(self._named(chat))
+
+    async def stream(self, chat: ChatRequest) -> ChatStream:
+        """As `answer`, piece by piece; returns when the first piece of content is there."""
+        failover = self._failover or await self._running()
+        pieces = failover.stream(self._named(chat))
+        stream = ChatStream(await anext(pieces), pieces)
+        self._streams[next(self._stream_numbers)] = stream
+        return stream
 
     def reset(self, provider: str) -> None:
         """An operator's word that a provider works: CLOSED, here and in the whole fleet. KeyError if there is none.
@@ -138,6 +151,22 @@ class AsyncFlexiAI:
         if change := self.breakers[provider].reset(now):
             self._emit(transition_event(change, provider=provider, worker=self.worker, t=now))
         self.sync.announce(provider)
+
+    async def _running(self) -> Failover:
+        await self.start()
+        if self._failover is None:
+            raise FlexiAIError(CLOSED)
+        return self._failover
+
+    def _named(self, chat: ChatRequest) -> ChatRequest:
+        if chat.request_id is not None:
+            return chat
+        return msgspec.structs.replace(chat, request_id=f"{self._rng.getrandbits(64):016x}")
+
+    async def _end_streams(self) -> None:
+        for stream in list(self._streams.values()):
+            with suppress(RuntimeError):  # one of which a piece is awaited
+                await stream.aclose()
 
     async def _start(self) -> None:
         try:
@@ -178,6 +207,7 @@ class AsyncCompletions:
     def __init__(self, client: AsyncFlexiAI) -> None:
         self._client = client
 
+    @overload
     async def create(
         self,
         *,
@@ -185,17 +215,43 @@ class AsyncCompletions:
         model: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        stream: Literal[False] | None = None,
         request_id: str | None = None,
         **options: Any,
-    ) -> ChatCompletion:
+    ) -> ChatCompletion: ...
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stream: Literal[True],
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ChatStream: ...
+    async def create(
+        self,
+        *,
+        messages: Iterable[Message],
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        stream: bool | None = None,
+        request_id: str | None = None,
+        **options: Any,
+    ) -> ChatCompletion | ChatStream:
         """Ask for a chat completion, in OpenAI's terms; the answer names the provider that gave it.
 
         model       instead of each provider's configured one
+        stream      True: piece by piece, as a ChatStream, returned when the first piece of content is there
         request_id  the caller's own id for this request, in events and at the provider (None: one is drawn)
         options     further OpenAI parameters
 
         Raises InvalidRequestError if a provider finds the request itself at fault, NoProviderAvailable if nobody could
-        answer, FlexiAIError if the client is closed. It may be cancelled at any time.
+        answer, FlexiAIError if the client is closed. It may be cancelled at any time. A stream that breaks off raises
+        StreamBroken where its next piece would come.
         """
         chat = ChatRequest(
             messages=tuple(messages),
@@ -205,7 +261,7 @@ class AsyncCompletions:
             options=options,
             request_id=request_id,
         )
-        return await self._client.answer(chat)
+        return await (self._client.stream(chat) if stream else self._client.answer(chat))
 
 
 class AsyncChat:

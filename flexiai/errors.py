@@ -3,7 +3,8 @@
 FlexiAIError
 ├── ConfigurationError     the deployment's: settings that cannot work
 ├── ProviderError          a provider's (or, if neutral, the caller's): one attempt that failed
-│   └── InvalidRequestError    the caller's: the provider refused this request as such; no other provider was asked
+│   ├── InvalidRequestError    the caller's: the provider refused this request as such; no other provider was asked
+│   └── StreamBroken           a streamed answer broke off after its first token: no other provider may go on with it
 ├── NoProviderAvailable    nobody answered: what each provider said, and when to try again
 └── SyncError              Redis' (never reaches a request)
 
@@ -64,6 +65,25 @@ class ProviderError(FlexiAIError):
 
 class InvalidRequestError(ProviderError):
     """The caller's own doing (400, 404, 413, 422, content filter): not counted, not failed over."""
+
+
+class StreamBroken(ProviderError):
+    """A streamed answer that broke off after its first token: what was told stays true, and is not the whole.
+
+    `told`: pieces of content that the caller had got. The other fields say how it broke off; `outcome` is NEUTRAL
+    where it was no failure of the provider's (its content filter ended it).
+    """
+
+    def __init__(self, failure: ProviderError, told: int) -> None:
+        super().__init__(
+            f"the answer of {failure.provider} broke off after {told} pieces: {failure}",
+            provider=failure.provider,
+            trouble=failure.trouble,
+            status=failure.status,
+            retry_after_s=failure.retry_after_s,
+            code=failure.code,
+        )
+        self.told = told
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,11 @@ class RequestStarted(Event, frozen=True, tag="request.started"):
 class RequestEnded(Event, frozen=True, tag="request.ended"):
     """A request's one end.
 
-    result    ok (answered) | failed (no provider could) | rejected (the caller's own error) | cancelled (caller gone)
-    provider  who answered, or whose refusal was returned
+    result    ok (answered) | failed (no provider could, or a stream broke off) | rejected (the caller's own error) |
+              cancelled (caller gone)
+    provider  who answered, whose refusal was returned, or whose stream broke off
     attempts  how many attempts were made
+    streamed  the answer was asked for piece by piece
     """
 
     request: str
@@ -66,6 +68,7 @@ class RequestEnded(Event, frozen=True, tag="request.ended"):
     provider: str | None = None
     error: str | None = None
     retry_after_s: float | None = None
+    streamed: bool = False
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt.started"):
@@ -79,7 +82,12 @@ class AttemptStarted(Event, frozen=True, tag="attempt.started"):
 
 
 class AttemptEnded(Event, frozen=True, tag="attempt.ended"):
-    """An attempt's one end. `counted` is False where the breaker dropped a result that began in an earlier life."""
+    """An attempt's one end. `counted` is False where the breaker dropped a result that began in an earlier life.
+
+    streamed       it was asked for piece by piece
+    first_token_s  seconds from its begin to the first piece of content, after which no other provider may answer
+    chunks         pieces of content handed to the caller
+    """
 
     request: str
     attempt: int
@@ -90,6 +98,9 @@ class AttemptEnded(Event, frozen=True, tag="attempt.ended"):
     trouble: Trouble | None = None
     status: int | None = None
     retry_after_s: float | None = None
+    streamed: bool = False
+    first_token_s: float | None = None
+    chunks: int = 0
 
 
 class Transition(Event, frozen=True, tag="breaker.transition"):

@@ -41,7 +41,8 @@ class BreakerConfig(Settings):
     failure_threshold   consecutive failures that open it
     window_s            the window of the two rates below
     failure_rate        share of failed calls in the window that opens it, given min_calls (None: off)
-    slow_call_rate      share of calls slower than slow_call_duration_s that opens it, given min_calls (None: off)
+    slow_call_rate      share of calls slower than slow_call_duration_s (streams: to their first token) that opens it,
+                        given min_calls (None: off)
     reset_timeout_s     how long it stays open at first; each failed probe round multiplies that by reset_growth, up
                         to max_reset_timeout_s, spread by ±reset_jitter of itself
     half_open_max_calls probes let through at a time, and successes that close it
@@ -73,15 +74,20 @@ class BreakerConfig(Settings):
 class RequestConfig(Settings):
     """What one request may cost.
 
-    deadline_s         over all attempts
-    attempt_timeout_s  over one attempt (never beyond the deadline)
-    retries            further attempts on the same provider before the next one is asked
-    retry_budget       most further attempts per request, over budget_window_s (1.0: one more for each request on
-                       average); a floor of ten attempts a window keeps small loads able to fail over
+    deadline_s                over all attempts: until the answer, or until a stream's first token
+    attempt_timeout_s         over one attempt that answers as a whole (never beyond the deadline)
+    first_token_timeout_s     from a streamed attempt's begin to its first token (never beyond the deadline)
+    between_tokens_timeout_s  from one piece of a stream to the next; what the caller takes between them does not count
+    connect_timeout_s         to open a connection
+    retries                   further attempts on the same provider before the next one is asked
+    retry_budget              most further attempts per request, over budget_window_s (1.0: one more for each request
+                              on average); a floor of ten attempts a window keeps small loads able to fail over
     """
 
     deadline_s: Seconds = 60.0
     attempt_timeout_s: Seconds = 30.0
+    first_token_timeout_s: Seconds = 30.0
+    between_tokens_timeout_s: Seconds = 15.0
     connect_timeout_s: Seconds = 5.0
     retries: int = Field(0, ge=0, le=10)
     retry_budget: float = Field(1.0, ge=0)

@@ -31,6 +31,6 @@ class StreamingProvider(Provider, Protocol):
 
         The generator ends when the answer is complete; an answer that breaks off raises. The caller bounds the time
         to the first piece of content and between pieces, by cancellation, and closes the generator in any case:
-        the connection must not outlive that.
+        the connection must not outlive that. Each piece may be asked for by another task.
         """
         ...

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from flexiai import AsyncFlexiAI, BreakerConfig, ChatCompletion, ProviderConfig, RequestConfig
-from flexiai.chat import ChatMessage, ChatRequest, Choice
+from flexiai.chat import ChatChunk, ChatMessage, ChatRequest, Choice, ChunkChoice, Delta
 from flexiai.core.outcome import Trouble
 from flexiai.errors import ProviderError
 from flexiai.events import Event
@@ -45,6 +45,43 @@ class Scripted:
         return answer_of(self.name)
 
 
+ROLE = Delta(role="assistant")
+Line = str | Delta | BaseException | Callable[[], Coroutine[Any, Any, None]]
+
+
+def chunk_of(name: str, line: str | Delta) -> ChatChunk:
+    delta = Delta(content=line) if isinstance(line, str) else line
+    return ChatChunk(id="1", model="m", choices=(ChunkChoice(delta=delta),), provider=name)
+
+
+@dataclass
+class Speaking(Scripted):
+    """Streams what its script says, a list of lines a call; then "hi". `open`: connections now held, `begun`: ever.
+
+    A line: a piece to tell, an error to raise, or a coroutine to await.
+    """
+
+    script: list[Any] = field(default_factory=list)
+    open: int = 0
+    begun: int = 0
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        self.asked.append(request)
+        self.open += 1
+        self.begun += 1
+        try:
+            await asyncio.sleep(0)
+            for line in self.script.pop(0) if self.script else [ROLE, "hi"]:
+                if isinstance(line, BaseException):
+                    raise line
+                if isinstance(line, str | Delta):
+                    yield chunk_of(self.name, line)
+                else:
+                    await line()
+        finally:
+            self.open -= 1
+
+
 async def forever() -> None:
     await asyncio.Event().wait()
 
@@ -54,7 +91,7 @@ class Fleet:
     """A client over scripted providers `a`, `b`, … in this order, and what it said."""
 
     client: AsyncFlexiAI
-    providers: list[Scripted]
+    providers: list[Any]
     events: list[Event]
 
     def kinds(self) -> list[str]:
@@ -65,9 +102,13 @@ class Fleet:
 
 
 def fleet(
-    *scripts: list[Any], breaker: BreakerConfig | None = None, request: RequestConfig | None = None, **more: Any
+    *scripts: list[Any],
+    breaker: BreakerConfig | None = None,
+    request: RequestConfig | None = None,
+    kind: type[Scripted] = Scripted,
+    **more: Any,
 ) -> Fleet:
-    providers = [Scripted("abcdef"[i], list(script)) for i, script in enumerate(scripts)]
+    providers = [kind("abcdef"[i], list(script)) for i, script in enumerate(scripts)]
     events: list[Event] = []
     client = AsyncFlexiAI(
         providers=[ProviderConfig(name=p.name, model="m", priority=i) for i, p in enumerate(providers)],

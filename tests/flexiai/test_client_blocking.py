@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flexiai import FlexiAI, FlexiAIError, NoProviderAvailable, ProviderConfig
+from flexiai import FlexiAI, FlexiAIError, NoProviderAvailable, ProviderConfig, StreamBroken
 from flexiai.core.circuit import Cause
 from flexiai.events import Event, RequestEnded, WorkerStarted, WorkerStopped
-from tests.flexiai.client_parts import HELLO, LONG_S, Scripted, status
+from tests.flexiai.client_parts import HELLO, LONG_S, ROLE, Scripted, Speaking, status
 
 
 def client_of(*script: object, events: list[Event] | None = None) -> FlexiAI:
@@ -125,3 +125,72 @@ print(client.chat.completions.create(messages=HELLO).provider)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert ran.stdout.split() == ["a", "WorkerStopped"]
     assert ran.stderr == ""
+
+
+def stream_of(*script: list[object], events: list[Event] | None = None) -> tuple[FlexiAI, Speaking]:
+    provider = Speaking("a", list(script))
+    listeners = [events.append] if events is not None else []
+    return FlexiAI(
+        providers=[ProviderConfig(name="a", model="m")], custom={"a": provider}, listeners=listeners
+    ), provider
+
+
+def test_a_stream_is_read_with_for() -> None:
+    client, provider = stream_of([ROLE, "one ", "two"])
+    with client, client.chat.completions.create(messages=HELLO, stream=True) as stream:
+        assert stream.provider == "a"
+        assert [chunk.choices[0].delta.content for chunk in stream] == [None, "one ", "two"]
+        assert list(stream) == []
+    assert provider.open == 0
+
+
+def test_a_stream_that_breaks_says_so_in_the_calling_thread() -> None:
+    client, _ = stream_of(["one", ValueError()])
+    with client, client.chat.completions.create(messages=HELLO, stream=True) as stream:
+        assert next(stream).has_content
+        with pytest.raises(StreamBroken):
+            next(stream)
+
+
+@pytest.mark.parametrize("leave", ["close", "break", "forget", "close the client"])
+def test_a_stream_left_in_the_middle_is_ended(leave: str) -> None:
+    events: list[Event] = []
+    client, provider = stream_of(["one", "two", "three"], events=events)
+    with client:
+        stream = client.chat.completions.create(messages=HELLO, stream=True)
+        for _ in stream:
+            break
+        if leave == "close":
+            stream.close()
+        elif leave == "break":
+            with stream:
+                next(stream)
+        elif leave == "forget":
+            del stream
+            gc.collect()
+    assert provider.open == 0
+    assert [e.result for e in events if isinstance(e, RequestEnded)] == ["cancelled"]
+    if leave == "close the client":
+        stream.close()
+        with pytest.raises(FlexiAIError, match="closed"):
+            next(stream)
+
+
+def test_closing_ends_a_stream_that_another_thread_awaits() -> None:
+    awaited = threading.Event()
+    events: list[Event] = []
+
+    async def hang() -> None:
+        awaited.set()
+        await asyncio.Event().wait()
+
+    client, provider = stream_of(["one", hang], events=events)
+    stream = client.chat.completions.create(messages=HELLO, stream=True)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(list, stream)
+        assert awaited.wait(LONG_S)
+        client.close()
+        with pytest.raises(FlexiAIError, match="closed"):
+            waiting.result(LONG_S)
+    assert provider.open == 0
+    assert [e.result for e in events if isinstance(e, RequestEnded)] == ["cancelled"]

@@ -13,8 +13,11 @@ def test_the_public_names_are_sorted_and_exist() -> None:
 def test_the_public_names_are_these() -> None:
     assert set(flexiai.__all__) == {
         "AsyncFlexiAI",
+        "BlockingChatStream",
         "BreakerConfig",
+        "ChatChunk",
         "ChatCompletion",
+        "ChatStream",
         "ConfigurationError",
         "FlexiAI",
         "FlexiAIError",
@@ -23,5 +26,6 @@ def test_the_public_names_are_these() -> None:
         "ProviderConfig",
         "ProviderError",
         "RequestConfig",
+        "StreamBroken",
         "SyncConfig",
     }
