@@ -16,7 +16,7 @@ import click
 
 from harness import console, rundir, scenario_file
 from harness.checkers import CHECKERS
-from harness.faults import BOTH, KINDS
+from harness.faults import BOTH, COMMON, KINDS
 from harness.metrics import METRICS
 from harness.rundir import Capsule, Record, RunDirError
 from harness.scenario import Scenario
@@ -139,9 +139,8 @@ def list_command() -> int:
 @cli.command()
 def faults() -> int:
     """Every fault a scenario may inject: its parameters, what does this to real systems, an example."""
-    common = {"at", "for_", "target", "inject"}
     for kind in KINDS:
-        parameters = ", ".join(name for name in kind.model_fields if name not in common) or "none"
+        parameters = ", ".join(name for name in kind.model_fields if name not in COMMON) or "none"
         worlds = "both" if kind.worlds == BOTH else f"{', '.join(sorted(kind.worlds))} only: {kind.why_not}"
         click.echo(f"{kind.of}: {kind.name}\n  {kind.__doc__}\n  cause: {kind.cause}\n  worlds: {worlds}")
         click.echo(f"  parameters: {parameters}\n  example: {kind.example}\n")

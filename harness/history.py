@@ -126,11 +126,13 @@ class FaultHealed(Happening, frozen=True, tag="fault.healed"):
 
 
 class FaultEffect(Happening, frozen=True, tag="fault.effect"):
-    """Evidence that a fault changed something: what, and how often so far."""
+    """Evidence that a fault changed something: what, and how often so far. `time`: the how-manieth time that it was
+    injected (from 0); each time counts anew."""
 
     fault: int
     what: str
     count: int
+    time: int = 0
 
 
 class RedisDown(Happening, frozen=True, tag="redis.down"):

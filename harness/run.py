@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.history import FaultHealed, FaultInjected, History, RunEnded, RunStarted
+from harness.agenda import CLOCK_S, Agenda, Step
+from harness.history import Entry, FaultHealed, FaultInjected, History, RunEnded, RunStarted
 from harness.scenario import Scenario
 from harness.world import Unsupported, World, WorldError
 
 STEP_S = 0.5
 """The longest the driver sleeps before it looks at its world (and reports progress) again."""
-
-CLOCK_S = 1e-8
-"""A time that has come to within this has come: a world's clock is rounded, and a sleep may be too short to move it."""
 
 Progress = Callable[[float, float, str], None]
 """Called with (seconds done, seconds in all, what is going on)."""
@@ -49,12 +48,14 @@ def run(world: World, scenario: Scenario, seed: int, progress: Progress) -> Outc
 
 async def _drive(world: World, scenario: Scenario, seed: int, progress: Progress) -> None:
     why: str | None = "the run broke off"
+    player = _Player(world, scenario, seed, progress)
+    world.listen(player.hear)
     try:
         progress(0.0, scenario.duration, "starting")
         await world.start()
         world.record(RunStarted(t=0.0, scenario=scenario.name, mode=world.mode, seed=seed))
         await world.start_load()
-        await _play(world, scenario, progress)
+        await player.play()
         progress(scenario.duration, scenario.duration, "awaiting the last answers")
         await world.finish_load(scenario.drain)
         world.check()
@@ -70,37 +71,48 @@ async def _drive(world: World, scenario: Scenario, seed: int, progress: Progress
         world.record(RunEnded(t=world.now(), complete=why is None, why=why))
 
 
-async def _play(world: World, scenario: Scenario, progress: Progress) -> None:
-    """Inject and heal each fault at its time, and go on to the run's end."""
-    for at, heals, index in _timeline(scenario):
-        await _sleep_until(world, at, scenario, progress)
-        if heals:
+class _Player:
+    """Injects and heals each fault at its time, and goes on to the run's end."""
+
+    def __init__(self, world: World, scenario: Scenario, seed: int, progress: Progress) -> None:
+        self._world = world
+        self._scenario = scenario
+        self._progress = progress
+        self._agenda = Agenda(scenario, seed)
+        self._news = asyncio.Event()
+
+    def hear(self, entry: Entry, t: float) -> None:
+        """Something happened in the world, for which a fault may have waited."""
+        if self._agenda.hear(entry, t):
+            self._news.set()
+
+    async def play(self) -> None:
+        """From the begin of the load to its end."""
+        end = self._scenario.duration
+        while True:
+            while (step := self._agenda.take(self._world.now())) is not None:
+                await self._do(step)
+            left = end - self._world.now()
+            if left <= CLOCK_S:
+                return
+            due = self._agenda.next_at
+            await self._pause(min(left, STEP_S, due - self._world.now() if due is not None else left))
+
+    async def _do(self, step: Step) -> None:
+        world, index = self._world, step.fault
+        if not step.begins:
             await world.heal(index)
             world.record(FaultHealed(t=world.now(), fault=index))
-        else:
-            await _inject(world, scenario, index)
-    await _sleep_until(world, scenario.duration, scenario, progress)
+            return
+        fault, began = self._scenario.faults[index], world.now()
+        on = await world.inject(index, self._agenda.places(step))
+        world.record(FaultInjected(t=began, fault=index, target=fault.target, inject=fault.inject, on=on))
 
-
-async def _inject(world: World, scenario: Scenario, index: int) -> None:
-    fault = scenario.faults[index]
-    began = world.now()
-    on = await world.inject(index)
-    world.record(FaultInjected(t=began, fault=index, target=fault.target, inject=fault.inject, on=on))
-
-
-def _timeline(scenario: Scenario) -> list[tuple[float, bool, int]]:
-    """(time, is it a healing, which fault), in the order in which it happens; what heals makes way for what comes."""
-    steps = []
-    for index, fault in enumerate(scenario.faults):
-        steps.append((fault.at, False, index))
-        if not fault.instant:
-            steps.append((fault.until(scenario.duration), True, index))
-    return sorted(steps, key=lambda step: (step[0], not step[1], step[2]))
-
-
-async def _sleep_until(world: World, at: float, scenario: Scenario, progress: Progress) -> None:
-    while (left := at - world.now()) > CLOCK_S:
-        await asyncio.sleep(min(left, STEP_S))
-        world.check()
-        progress(min(world.now(), scenario.duration), scenario.duration, "running")
+    async def _pause(self, for_s: float) -> None:
+        """Sleep, but no longer than until something is put on the agenda."""
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, for_s)):
+                await self._news.wait()
+        self._world.check()
+        self._progress(min(self._world.now(), self._scenario.duration), self._scenario.duration, "running")

@@ -32,7 +32,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, Settings, SyncConfig
-from harness.faults import KINDS, Fault, Place, kinds_of
+from harness.faults import KINDS, TARGETS, Fault, Place, kinds_of
 from harness.units import Duration, Fraction, PositiveDuration, Rate, format_duration, parse_duration, parse_share
 
 
@@ -187,6 +187,9 @@ def _in_units(settings: Settings) -> dict[str, Any]:
     }
 
 
+_TARGETS = ", ".join("provider/NAME" if target == "provider" else target for target in TARGETS)
+
+
 def _known_fault(value: Any) -> Any:
     """A line of `faults:`, if its `target` and `inject` name a fault."""
     if isinstance(value, Fault):
@@ -197,7 +200,7 @@ def _known_fault(value: Any) -> Any:
     kinds = kinds_of(of)
     if not kinds:
         raise PydanticCustomError(
-            "target", "unknown target {given}: expected provider/NAME, redis or worker", _at("target", value)
+            "target", "unknown target {given}: expected one of {targets}", _at("target", value) | {"targets": _TARGETS}
         )
     if value.get("inject") not in kinds:
         raise PydanticCustomError(
@@ -273,10 +276,12 @@ class Scenario(Part):
         """The providers as the router tries them: by priority, then by the order in the file."""
         return tuple(sorted(self.providers, key=lambda p: p.priority))
 
-    def targets_of(self, index: int, seed: int) -> tuple[Place, ...]:
-        """The workers that fault `index` is put on: the same in both worlds, for one seed."""
-        some = getattr(self.faults[index], "workers", None)
-        return some.pick(self.topology.places, Random(f"{seed}/fault/{index}")) if some is not None else ()
+    def targets_of(self, index: int, seed: int, time: int = 0) -> tuple[Place, ...]:
+        """The workers that fault `index` is put on when it begins for the `time`th time: the same in both worlds, for
+        one seed. None for a role: who has it is seen in the run."""
+        some = self.faults[index].workers_choice
+        again = f"/{time}" if time else ""
+        return some.pick(self.topology.places, Random(f"{seed}/fault/{index}{again}")) if some is not None else ()
 
 
 def _with_units(value: Any, settings: type[Settings]) -> Any:

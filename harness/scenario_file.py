@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
-from harness.faults import Fault, Some, kinds_of, overlap
+from harness.fault_times import anchors_wrong, follows, times_wrong
+from harness.faults import Fault, Some, clash, kinds_of, overlap
 from harness.scenario import (
     ClosedLoad,
     Latency,
@@ -111,6 +112,8 @@ def _message(error: Mapping[str, Any]) -> str:
             return f"unknown key '{loc[-1]}'{did_you_mean(str(loc[-1]), keys)}; expected one of {', '.join(keys)}"
         case "missing":
             return f"'{loc[-1]}' is missing"
+        case "times":
+            return str(error["msg"])
         case "value_error" | "unit" | "target" | "inject":
             return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"
         case _:
@@ -124,9 +127,8 @@ def _cross_checks(
     yield from _check_providers(scenario)
     for i, fault in enumerate(scenario.faults):
         yield from (((("faults", i, *at)), what) for at, what in _check_fault(scenario, fault))
-    for (i, a), (j, b) in combinations(enumerate(scenario.faults), 2):
-        if overlap(a, b, scenario.duration):
-            yield ("faults", j), f"'{b.name}' on {b.target} overlaps with '{a.name}' (fault {i + 1}): both cannot be"
+    yield from ((("faults", i, *at), what) for i, at, what in anchors_wrong(scenario))
+    yield from _check_clashes(scenario)
     for i, load in enumerate(scenario.load):
         if load.at >= scenario.duration:
             yield ("load", i, "at"), f"begins at {format_duration(load.at)}, after the run's end"
@@ -137,6 +139,17 @@ def _cross_checks(
     for name in scenario.without:
         if name not in invariants:
             yield ("without", name), f"there is no invariant '{name}'{did_you_mean(name, invariants)}"
+
+
+def _check_clashes(scenario: Scenario) -> Iterator[tuple[Loc, str]]:
+    for (i, a), (j, b) in combinations(enumerate(scenario.faults), 2):
+        what = f"'{b.name}' on {b.target} overlaps with '{a.name}' (fault {i + 1}): both cannot be"
+        if a.after is None and b.after is None:
+            if overlap(a, b, scenario.duration):
+                yield ("faults", j), what
+        elif clash(a, b) and not follows(a, b, scenario.faults) and not follows(b, a, scenario.faults):
+            may = what.replace("overlaps", "may overlap")
+            yield ("faults", j), f"{may}; let one come after the other has healed: after: {{event: healed, fault: …}}"
 
 
 def _check_providers(scenario: Scenario) -> Iterator[tuple[Loc, str]]:
@@ -153,12 +166,7 @@ def _check_fault(scenario: Scenario, fault: Fault) -> Iterator[tuple[Loc, str]]:
         yield ("target",), f"there is no provider '{fault.provider}'; expected provider/ one of {', '.join(names)}"
     if fault.of != "provider" and "/" in fault.target:
         yield ("target",), f"expected '{fault.of}', not '{fault.target}'"
-    if fault.at >= scenario.duration:
-        yield ("at",), f"happens at {format_duration(fault.at)}, after the run's end at {scenario.duration:g}s"
-    if fault.needs_for and fault.for_ is None:
-        yield ("inject",), f"'{fault.name}' needs a time to end: expected 'for', such as for: 5s"
-    if fault.instant and fault.for_ is not None:
-        yield ("for",), f"'{fault.name}' happens at one moment; 'for' means nothing to it"
+    yield from times_wrong(fault, scenario.duration)
     some = getattr(fault, "workers", None)
     wrong = some.check(scenario.topology.places) if isinstance(some, Some) else None
     if wrong:

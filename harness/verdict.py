@@ -164,18 +164,22 @@ def _expectation(expected: Expectation, metrics: dict[str, float | None]) -> Exp
 
 def _fault(case: Case, index: int) -> FaultFinding:
     fault = case.scenario.faults[index]
-    window = next((w for w in case.windows if w.index == index), None)
-    count = window.effect_count if window is not None else 0
-    evidence = _evidence(window) if window is not None and count else None
+    windows = [w for w in case.windows if w.index == index]
+    count = sum(w.effect_count for w in windows)
+    evidence = _evidence(windows) if count else None
     verdict: Verdict = "pass" if evidence else "unknown"
-    return FaultFinding(fault.target, fault.inject, fault.at, fault.for_, evidence, count, verdict)
+    at_s = windows[0].start if windows and fault.after is not None else fault.at
+    return FaultFinding(fault.target, fault.inject, at_s, fault.for_, evidence, count, verdict)
 
 
-def _evidence(window: Window) -> str:
-    """Each kind of effect with the highest count it reached."""
-    most: dict[str, int] = {}
-    for effect in window.effects:
-        most[effect.what] = max(effect.count, most.get(effect.what, 0))
+def _evidence(windows: list[Window]) -> str:
+    """Each kind of effect with the highest count it reached, over all times that the fault came."""
+    most: Counter[str] = Counter()
+    for window in windows:
+        own: dict[str, int] = {}
+        for effect in window.effects:
+            own[effect.what] = max(effect.count, own.get(effect.what, 0))
+        most.update(own)
     return "; ".join(f"{what} ({count})" for what, count in most.items() if count)
 
 

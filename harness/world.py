@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Coroutine
 from typing import Any, Literal, Protocol, TypeVar
 
-from harness.faults import Fault
-from harness.history import Happening, History
+from harness.faults import Fault, Place
+from harness.history import Entry, Happening, History
 
 T = TypeVar("T")
+
+
+Hear = Callable[[Entry, float], None]
+"""Takes an entry of the history, and when it happened: seconds since the run began."""
 
 
 class Unsupported(ValueError):
@@ -40,6 +44,10 @@ class World(Protocol):
         """Take one of the harness's own happenings, stamped with `now()`."""
         ...
 
+    def listen(self, hear: Hear) -> None:
+        """Tell `hear` of everything that happens, as soon as it is known. Said before anything starts."""
+        ...
+
     def refuses(self, fault: Fault) -> str | None:
         """Why this world cannot do `fault`, or None."""
         ...
@@ -64,8 +72,8 @@ class World(Protocol):
         """Begin to send the scenario's load; returns at once."""
         ...
 
-    async def inject(self, index: int) -> tuple[str, ...]:
-        """Put the scenario's fault `index` in effect; on what. In effect when it returns."""
+    async def inject(self, index: int, places: tuple[Place, ...]) -> tuple[str, ...]:
+        """Put fault `index` in effect, on the workers at `places`, if on any; on what. In effect when it returns."""
         ...
 
     async def heal(self, index: int) -> None:

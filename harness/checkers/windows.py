@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.checkers.bounds import Bounds
 from harness.checkers.lives import Kinds, Life
 from harness.checkers.spans import Span
 from harness.faults import ANSWERS, Fault, Place
-from harness.history import FaultEffect, FaultHealed, FaultInjected, WorkerResumed
+from harness.history import FaultEffect, FaultHealed, FaultInjected, WorkerResumed, WorkerUp
 from harness.scenario import Scenario
 
-"""Faults that take a provider's answers away (or a share of them)."""
+CLOCK_S = 1e-6
+"""A time of the plan that has come to within this has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Window:
 
     def touches(self, life: Life) -> bool:
         """Whether it was put on this worker (or on something all workers share)."""
-        if not hasattr(self.fault, "workers"):
+        if self.fault.workers_choice is None:
             return True
         return life.worker in self.on or life.place in self.places
 
@@ -59,24 +61,30 @@ class Window:
 
 
 def windows_of(scenario: Scenario, seed: int, kinds: Kinds, end: float) -> tuple[Window, ...]:
-    """Every fault that was injected, in the order of the scenario."""
-    injected = {e.fault: e for e in kinds.get(FaultInjected, ()) if isinstance(e, FaultInjected)}
-    healed = {e.fault: e.t for e in kinds.get(FaultHealed, ()) if isinstance(e, FaultHealed)}
-    effects = [e for e in kinds.get(FaultEffect, ()) if isinstance(e, FaultEffect)]
+    """Every fault that was injected, each time that it was, in the order of the scenario."""
     return tuple(
-        Window(
-            index=i,
-            fault=scenario.faults[i],
-            start=min(e.t, scenario.faults[i].at),
-            end=e.t if scenario.faults[i].instant else healed.get(i, end),
-            healed=scenario.faults[i].until(scenario.duration) < scenario.duration,
-            on=e.on,
-            places=scenario.targets_of(i, seed),
-            effects=tuple(x for x in effects if x.fault == i),
-        )
-        for i, e in sorted(injected.items())
-        if i < len(scenario.faults)
+        window for index in range(len(scenario.faults)) for window in _windows_of(index, scenario, seed, kinds, end)
     )
+
+
+def _windows_of(index: int, scenario: Scenario, seed: int, kinds: Kinds, end: float) -> Iterator[Window]:
+    fault = scenario.faults[index]
+    injected = [e for e in kinds.get(FaultInjected, ()) if isinstance(e, FaultInjected) and e.fault == index]
+    healed = [e.t for e in kinds.get(FaultHealed, ()) if isinstance(e, FaultHealed) and e.fault == index]
+    effects = [e for e in kinds.get(FaultEffect, ()) if isinstance(e, FaultEffect) and e.fault == index]
+    homes = {e.worker: (e.instance, e.slot) for e in kinds.get(WorkerUp, ()) if isinstance(e, WorkerUp)}
+    for time, e in enumerate(injected):
+        over = e.t if fault.instant else next((t for t in healed if t >= e.t), end)
+        yield Window(
+            index=index,
+            fault=fault,
+            start=e.t,
+            end=over,
+            healed=over < scenario.duration - CLOCK_S,
+            on=e.on,
+            places=scenario.targets_of(index, seed, time) or tuple(homes[w] for w in e.on if w in homes),
+            effects=tuple(x for x in effects if x.time == time),
+        )
 
 
 def quiet_since(windows: tuple[Window, ...], kinds: Kinds) -> float:

@@ -7,8 +7,9 @@ A module per target (provider, redis, worker, …) holds its faults in `KINDS`; 
 from __future__ import annotations
 
 from harness.faults import provider, redis, worker
-from harness.faults.base import BOTH, Fault, World
-from harness.faults.choice import ALL, Place, Some, Workers
+from harness.faults.base import BOTH, COMMON, Fault, World
+from harness.faults.choice import ALL, Place, Role, Some, Workers
+from harness.faults.moment import OF_FAULTS, OF_WORKERS, Moment
 from harness.faults.provider import (
     ANSWERS,
     ProviderError,
@@ -28,9 +29,13 @@ __all__ = [
     "ALL",
     "ANSWERS",
     "BOTH",
+    "COMMON",
     "KINDS",
+    "OF_FAULTS",
+    "OF_WORKERS",
     "TARGETS",
     "Fault",
+    "Moment",
     "Place",
     "ProviderError",
     "ProviderHang",
@@ -43,12 +48,14 @@ __all__ = [
     "RedisLatency",
     "RedisPartition",
     "RedisPause",
+    "Role",
     "Some",
     "WorkerKill",
     "WorkerPause",
     "WorkerRestart",
     "Workers",
     "World",
+    "clash",
     "kinds_of",
     "overlap",
 ]
@@ -60,7 +67,17 @@ def kinds_of(of: str) -> dict[str, type[Fault]]:
 
 
 def overlap(a: Fault, b: Fault, duration: float) -> bool:
-    """Whether two faults are on one target at the same time and cannot both be."""
-    if a.target != b.target or (b.name not in a.rules_out and a.name not in b.rules_out):
+    """Whether two faults of known times are on one target at the same time and cannot both be."""
+    return clash(a, b) and a.at <= b.until(duration) and b.at <= a.until(duration) and not _in_turn(a, b, duration)
+
+
+def clash(a: Fault, b: Fault) -> bool:
+    """Whether two faults are on one target and cannot both be at the same time."""
+    return a.target == b.target and (b.name in a.rules_out or a.name in b.rules_out)
+
+
+def _in_turn(a: Fault, b: Fault, duration: float) -> bool:
+    """Whether one of two faults that last is healed at the very moment at which the other begins."""
+    if a.instant or b.instant:
         return False
-    return a.at < b.until(duration) and b.at < a.until(duration)
+    return a.at == b.until(duration) or b.at == a.until(duration)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from harness.faults.moment import Moment
 from harness.units import Duration, PositiveDuration
 
 World = Literal["sim", "real"]
@@ -19,11 +22,18 @@ def _pin(schema: dict[str, Any], kind: type[Fault]) -> None:
 
 
 class Fault(BaseModel):
-    """One line of `faults:`. `at` and `for` are seconds since the load began; without `for` it lasts to the end."""
+    """One line of `faults:`. Times are seconds since the load began.
+
+    id      what other faults call it
+    at      when it begins; with `after`: how long after that has happened
+    for     how long it lasts; `until`: when it is over, or what must happen for that. Neither: to the end of the run
+    every   it comes again and again (until `until`), each time for `for`
+    jitter  it begins up to that much later, drawn by the seed each time
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, json_schema_extra=_pin)
 
-    of: ClassVar[str]  # what it may be put on: provider | redis | worker
+    of: ClassVar[str]  # what it may be put on: provider | redis | worker | network | clock
     name: ClassVar[str]
     cause: ClassVar[str]
     example: ClassVar[str]
@@ -33,16 +43,59 @@ class Fault(BaseModel):
     instant: ClassVar[bool] = False  # happens at a moment; `for` means nothing
     rules_out: ClassVar[frozenset[str]] = frozenset()  # faults on the same target that cannot overlap with it
 
-    at: Duration
+    id: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    at: Duration = 0.0
+    after: Moment | None = None
     for_: PositiveDuration | None = Field(None, alias="for")
+    until_: Duration | Moment | None = Field(None, alias="until")
+    every: PositiveDuration | None = None
+    jitter: Duration = 0.0
     target: str
     inject: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _timed(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "at" not in value and value.get("after") is None:
+            raise PydanticCustomError("times", "'at' is missing: expected a time, or something to come after")
+        return value
 
     @property
     def provider(self) -> str:
         """The provider it is put on (provider faults only)."""
         return self.target.partition("/")[2]
 
+    @property
+    def workers_choice(self) -> Any:
+        """Which workers it is put on, if it is put on workers."""
+        return getattr(self, "workers", None)
+
+    def begins(self, base: float, duration: float, rng: Random) -> list[float]:
+        """When it begins, each time, counted from `base` (the run's begin, or what it waits for)."""
+        first = base + self.at
+        if self.every is None:
+            return [first + rng.uniform(0.0, self.jitter)] if self.jitter else [first]
+        until = min(duration, self.until_) if isinstance(self.until_, float) else duration
+        times = []
+        while first < until:
+            times.append(first + rng.uniform(0.0, self.jitter))
+            first += self.every
+        return times
+
+    def ends(self, begun: float, duration: float) -> float:
+        """When it is healed, at the latest, if it began at `begun` in a run of `duration` seconds."""
+        if self.instant:
+            return begun
+        if self.for_ is not None:
+            return min(duration, begun + self.for_)
+        return min(duration, self.until_) if isinstance(self.until_, float) else duration
+
     def until(self, duration: float) -> float:
-        """When it is healed, in a run of `duration` seconds."""
-        return self.at if self.instant else min(duration, self.at + (self.for_ if self.for_ is not None else duration))
+        """When it is over for good, at the latest, in a run of `duration` seconds."""
+        if self.every is not None:
+            return min(duration, self.until_) if isinstance(self.until_, float) else duration
+        return self.ends(self.at + self.jitter, duration)
+
+
+COMMON = frozenset(Fault.model_fields)
+"""The fields that every fault has."""

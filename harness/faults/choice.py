@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_serializer
 
@@ -14,21 +14,29 @@ Place = tuple[int, int]
 _K_OF_N = re.compile(r"(?P<k>\d+)\s+of\s+(?P<n>\d+)")
 
 
+Role = Literal["opener", "probe_holder"]
+"""What a worker has just done: opened a provider by its own evidence, or begun to probe one."""
+
+
 class Some(BaseModel):
-    """Which workers: `2 of 12` (drawn by the seed), `all`, or one by its place, `1.3` (instance 1, worker 3)."""
+    """Which workers: `2 of 12` (drawn by the seed), `all`, one by its place, `1.3` (instance 1, worker 3), or one by
+    its role when the fault begins."""
 
     model_config = ConfigDict(frozen=True)
     text: str
     k: int | None = None
     n: int | None = None
     place: Place | None = None
+    role: Role | None = None
 
     @model_serializer
     def _as_text(self) -> str:
         return self.text
 
     def pick(self, places: tuple[Place, ...], rng: Random) -> tuple[Place, ...]:
-        """The chosen places, in order."""
+        """The chosen places, in order; none for a role, which only the run knows."""
+        if self.role is not None:
+            return ()
         if self.place is not None:
             return (self.place,)
         if self.k is None:
@@ -52,16 +60,18 @@ def _some(value: Any) -> Any:
     text = str(value).strip()
     if text == "all":
         return Some(text=text)
+    if text in get_args(Role):
+        return Some(text=text, role=text)
     if match := _K_OF_N.fullmatch(text):
         return Some(text=text, k=int(match["k"]), n=int(match["n"]))
     if match := re.fullmatch(r"(\d+)\.(\d+)", text):
         return Some(text=text, place=(int(match[1]), int(match[2])))
-    raise ValueError(f"expected 'all', 'K of N' or a worker's place such as '1.3', not {value!r}")
+    raise ValueError(f"expected 'all', 'K of N', a place such as '1.3', 'opener' or 'probe_holder', not {value!r}")
 
 
 Workers = Annotated[
     Some,
     BeforeValidator(_some),
-    WithJsonSchema({"type": "string", "pattern": r"^(all|\d+\s+of\s+\d+|\d+\.\d+)$"}),
+    WithJsonSchema({"type": "string", "pattern": r"^(all|opener|probe_holder|\d+\s+of\s+\d+|\d+\.\d+)$"}),
 ]
 ALL = Some(text="all")

@@ -71,6 +71,10 @@ End = Literal["killed", "terminated", "died"]
 class Watcher(Protocol):
     """Who is told of workers that appear and end; times are on the host's monotonic clock."""
 
+    def heard(self, entry: Entry, t: float) -> None:
+        """A worker's journal says what happened, and when."""
+        ...
+
     def worker_up(self, worker: Worker) -> None:
         """A worker process began to live."""
         ...
@@ -151,6 +155,8 @@ class Fleet:
                 self._appear(pid, entry)
             elif isinstance(entry, WorkerReady):
                 self._become_ready(entry)
+            if self.watcher is not None:
+                self.watcher.heard(entry, entry.t)
         for worker in [w for w in self._live.values() if not _running(w.pid)]:
             self._end(worker, time.monotonic())
 

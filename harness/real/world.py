@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from harness.faults import Fault
+from harness.faults import Fault, Place
 from harness.history import (
+    Entry,
     FaultEffect,
     Happening,
     History,
@@ -32,7 +33,7 @@ from harness.real.locust_process import Load
 from harness.real.stack import Stack
 from harness.real.workers import End, Worker
 from harness.scenario import Scenario
-from harness.world import WorldError, refusal_of
+from harness.world import Hear, WorldError, refusal_of
 
 T = TypeVar("T")
 
@@ -51,7 +52,9 @@ class RealWorld:
         self._stack.fleet.watcher = self
         self._scene = Scene(self._stack, time.monotonic, self._entries.append)
         self._injected: dict[int, Injector] = {}
+        self._times: dict[int, int] = {}
         self._load = Load(scenario, seed, self._stack.folder, logs)
+        self._hear: Hear | None = None
         self._following: set[asyncio.Task[None]] = set()
         self._stopped = False
 
@@ -80,6 +83,16 @@ class RealWorld:
         """Take a happening that is stamped with `now()`."""
         t = entry.t + self._zero if self._zero is not None else time.monotonic()
         self._entries.append(msgspec.structs.replace(entry, t=t))
+        self.heard(cast("Entry", entry), t)
+
+    def listen(self, hear: Hear) -> None:
+        """Tell `hear` of everything, as soon as it is read."""
+        self._hear = hear
+
+    def heard(self, entry: Entry, t: float) -> None:
+        """Something happened at `t` of the host's clock: a worker's journal says so, or the harness did it."""
+        if self._hear is not None:
+            self._hear(entry, t - self._zero if self._zero is not None else -1.0)
 
     async def start(self) -> None:
         """Start everything; the run's zero is when every worker is ready and the load waits for its go."""
@@ -105,9 +118,12 @@ class RealWorld:
         await sample(self._scene)
         self._load.go(self._zero or time.monotonic())
 
-    async def inject(self, index: int) -> tuple[str, ...]:
-        """Put a fault in effect; on what."""
-        self._injected[index] = injector(self._scene, index)
+    async def inject(self, index: int, places: tuple[Place, ...]) -> tuple[str, ...]:
+        """Put a fault in effect; on what. One that is repeated leaves its evidence first."""
+        if index in self._injected:
+            await self._evidence(index)
+        self._times[index] = self._times.get(index, -1) + 1
+        self._injected[index] = injector(self._scene, index, places)
         return await self._injected[index].inject()
 
     async def heal(self, index: int) -> None:
@@ -145,9 +161,9 @@ class RealWorld:
     def worker_up(self, worker: Worker) -> None:
         """A worker appeared: it goes into the history, and under the faults that its place is under."""
         instance, slot = worker.place
-        self._entries.append(
-            WorkerUp(t=worker.up_at, worker=worker.name, instance=instance, slot=slot, generation=worker.generation)
-        )
+        up = WorkerUp(t=worker.up_at, worker=worker.name, instance=instance, slot=slot, generation=worker.generation)
+        self._entries.append(up)
+        self.heard(up, up.t)
         for wire in [i for i in self._injected.values() if isinstance(i, Wire)]:
             task = asyncio.create_task(wire.follow())
             self._following.add(task)
@@ -155,12 +171,15 @@ class RealWorld:
     def worker_down(self, worker: Worker, how: End, at: float) -> None:
         """A worker is gone."""
         if not self._stopped:
-            self._entries.append(WorkerDown(t=at, worker=worker.name, how=how))
+            down = WorkerDown(t=at, worker=worker.name, how=how)
+            self._entries.append(down)
+            self.heard(down, at)
 
     async def _evidence(self, index: int) -> None:
         effect = await self._injected[index].effect()
         if effect.count > 0:
-            self._entries.append(FaultEffect(t=time.monotonic(), fault=index, what=effect.what, count=effect.count))
+            at, nth = time.monotonic(), self._times[index]
+            self._entries.append(FaultEffect(t=at, fault=index, what=effect.what, count=effect.count, time=nth))
 
     def _collect(self) -> None:
         self._entries += [*self._stack.entries(), *self._load.entries()]

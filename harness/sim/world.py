@@ -37,7 +37,7 @@ from harness.sim.provider import SimProvider
 from harness.sim.redis import SimRedis
 from harness.sim.runner import simulate
 from harness.sim.worker import SimWorker
-from harness.world import WorldError, refusal_of
+from harness.world import Hear, WorldError, refusal_of
 
 T = TypeVar("T")
 
@@ -57,8 +57,10 @@ class SimWorld:
         self._start_s = 1.0 + scenario.sync.join_timeout_s + self._costs.stagger_s * 2 * len(scenario.topology.places)
         self._entries: list[Any] = []
         self._history = History([])
+        self._hear: Hear | None = None
         self._injected: dict[int, Injector] = {}
         self._told: dict[int, int] = {}
+        self._times: dict[int, int] = {}
         self._stopped = False
         self._sync = scenario.sync.model_copy(update={"redis_host": REDIS, "redis_port": REDIS_PORT, "redis_url": None})
         self._engine = Engine()
@@ -125,6 +127,12 @@ class SimWorld:
     def record(self, entry: Happening) -> None:
         """Add a happening of the harness's own, in the run's time."""
         self._entries.append(entry)
+        if self._hear is not None:
+            self._hear(cast("Entry", entry), entry.t)
+
+    def listen(self, hear: Hear) -> None:
+        """Tell `hear` of everything, as it happens."""
+        self._hear = hear
 
     async def start(self) -> None:
         """Start Redis and the workers; returns at time 0, with every worker ready."""
@@ -143,9 +151,13 @@ class SimWorld:
         self._sample()
         self._load.start()
 
-    async def inject(self, index: int) -> tuple[str, ...]:
-        """Put a fault in effect."""
-        self._injected[index] = injector(self._scene, index)
+    async def inject(self, index: int, places: tuple[Place, ...]) -> tuple[str, ...]:
+        """Put a fault in effect; one that is repeated leaves its evidence first."""
+        if index in self._injected:
+            self._tell_effect(index)
+        self._told.pop(index, None)
+        self._times[index] = self._times.get(index, -1) + 1
+        self._injected[index] = injector(self._scene, index, places)
         return self._injected[index].inject()
 
     async def heal(self, index: int) -> None:
@@ -204,12 +216,18 @@ class SimWorld:
             breaker=self._scenario.breaker,
             request=self._scenario.request,
             custom=lines,
-            listeners=[self._entries.append],
+            listeners=[self._take],
             worker=name,
             pid=process.pid,
             rng=self._chance.stream(f"worker/{place[0]}.{place[1]}/{generation}"),
         )
         return SimWorker(name, place, process, make, lines, on_ready=on_ready)
+
+    def _take(self, event: Event) -> None:
+        """Something happened on a worker; its time is the engine's."""
+        self._entries.append(event)
+        if self._hear is not None:
+            self._hear(cast("Entry", event), event.t - self._start_s)
 
     def _sample(self) -> None:
         stats = self._redis.stats
@@ -219,7 +237,8 @@ class SimWorld:
         effect = self._injected[index].effect()
         if effect.count > self._told.get(index, 0):
             self._told[index] = effect.count
-            self.record(FaultEffect(t=self.now(), fault=index, what=effect.what, count=effect.count))
+            time = self._times[index]
+            self.record(FaultEffect(t=self.now(), fault=index, what=effect.what, count=effect.count, time=time))
 
     def _in_run_time(self) -> Iterator[Entry]:
         """What was recorded, with flexiai's events (stamped by their workers' clocks) in the run's time."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.faults import Fault
+from harness.faults import COMMON, Fault
 from harness.history import FaultHealed, FaultInjected, History
 from harness.scenario import Scenario
-
-_NO_DETAIL = frozenset({"at", "for_", "target", "inject"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +23,18 @@ class Band:
 
 def bands_of(scenario: Scenario, history: History, end: float) -> tuple[Band, ...]:
     """The scenario's faults as they were really put in effect and healed; those that never were are left out."""
-    injected = {event.fault: event.t for event in reversed(list(history.all(FaultInjected)))}
-    healed = {event.fault: event.t for event in history.all(FaultHealed)}
+    healed = list(history.all(FaultHealed))
     bands = [
         Band(
-            fault=index,
-            label=describe(fault),
-            start=injected[index],
-            end=injected[index] if fault.instant else healed.get(index, end),
+            fault=event.fault,
+            label=describe(scenario.faults[event.fault]),
+            start=event.t,
+            end=event.t
+            if scenario.faults[event.fault].instant
+            else next((h.t for h in healed if h.fault == event.fault and h.t >= event.t), end),
         )
-        for index, fault in enumerate(scenario.faults)
-        if index in injected
+        for event in history.all(FaultInjected)
+        if event.fault < len(scenario.faults)
     ]
     return _packed(sorted(bands, key=lambda b: (b.start, b.end, b.fault)), gap=end * 0.25)
 
@@ -47,7 +46,7 @@ def describe(fault: Fault) -> str:
 
 
 def _details(fault: Fault) -> str:
-    said = fault.model_dump(exclude=set(_NO_DETAIL))
+    said = fault.model_dump(exclude=set(COMMON))
     words: list[str] = []
     for key, value in said.items():
         if value is None or (key == "share" and value == "100%"):

@@ -41,6 +41,9 @@ class Stage:
         self.breaks_at = breaks_at
         self._refuses = refuses
 
+    def listen(self, hear):
+        self.hear = hear
+
     def refuses(self, fault):
         return self._refuses
 
@@ -64,7 +67,7 @@ class Stage:
     async def start_load(self):
         self.told.append((self.now(), "load"))
 
-    async def inject(self, index):
+    async def inject(self, index, places):
         self.told.append((self.now(), f"inject {index}"))
         return ("x",)
 

@@ -82,11 +82,16 @@ def test_a_good_file_says_what_it_says():
             14,
             "there is no provider 'opnai'; expected provider/ one of openai, anthropic",
         ),
-        ("target: redis", "target: reddis", 17, "unknown target 'reddis': expected provider/NAME, redis or worker"),
+        (
+            "target: redis",
+            "target: reddis",
+            17,
+            "unknown target 'reddis': expected one of provider/NAME, redis, worker",
+        ),
         ("    for: 5s\n", "", 17, "'partition' needs a time to end: expected 'for'"),
         ("2 of 12", "2 of 11", 19, "'2 of 11': the topology has 12 workers"),
         ("2 of 12", "13 of 12", 19, "expected 1 to 12 workers"),
-        ("2 of 12", "some", 19, "expected 'all', 'K of N' or a worker's place such as '1.3'"),
+        ("2 of 12", "some", 19, "expected 'all', 'K of N', a place such as '1.3', 'opener' or 'probe_holder'"),
         ("failed_requests == 0", "failed_requests = 0", 21, "expected 'metric < value'"),
         (
             "failed_requests == 0",
@@ -186,3 +191,37 @@ def test_the_published_schema_accepts_every_scenario_of_the_library(path):
 def test_the_published_schema_refuses_what_the_loader_refuses(old, new):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(GOOD.replace(old, new)), Scenario.model_json_schema(by_alias=True))
+
+
+_A = "{id: a, at: 5s, for: 5s, target: redis, inject: kill}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("{target: redis, inject: flush}", "'at' is missing: expected a time, or something to come after"),
+        ("{at: 1s, every: 5s, target: redis, inject: latency, add: 1ms}", "expected 'for' too"),
+        ("{at: 1s, every: 5s, for: 4s, jitter: 1s, target: redis, inject: latency, add: 1ms}", "must be over before"),
+        ("{at: 9s, for: 1s, until: 12s, target: redis, inject: latency, add: 1ms}", "'for' or 'until', not both"),
+        ("{at: 9s, until: 9s, target: redis, inject: latency, add: 1ms}", "expected a time after 'at'"),
+        ("{after: {event: healed, fault: b}, target: redis, inject: flush}", "expected fault: one of a"),
+        ("{after: {event: opened, provider: acme}, target: redis, inject: flush}", "there is no provider 'acme'"),
+        ("{after: {event: opened, fault: a}, target: redis, inject: flush}", "'opened' is of no fault"),
+        ("{id: b, after: {event: healed, fault: b}, target: redis, inject: flush}", "it waits for itself"),
+        ("{id: a, at: 30s, target: redis, inject: flush}", "the id 'a' is given twice"),
+        ("{after: {event: opened}, for: 1s, target: redis, inject: pause}", "'pause' on redis may overlap with 'kill'"),
+        ("{after: {event: injected, fault: a}, for: 1s, target: redis, inject: pause}", "may overlap with 'kill'"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused_at_their_line(fault, says):
+    head = GOOD.split("faults:", maxsplit=1)[0]
+    found = problems(f"{head}faults:\n  - {_A}\n  - {fault}\n")
+    line = head.count("\n") + 3
+    assert any(p.startswith(f"x.yaml:{line}: ") and says in p for p in found), found
+
+
+def test_a_fault_that_comes_after_the_healing_of_another_cannot_overlap_with_it():
+    head = GOOD.split("faults:", maxsplit=1)[0]
+    b = "{after: {event: healed, fault: a}, at: 1s, for: 1s, target: redis, inject: pause}"
+    faults = parse(f"{head}faults:\n  - {_A}\n  - {b}\n", "x.yaml", METRICS, INVARIANTS).faults
+    assert faults[1].after is not None

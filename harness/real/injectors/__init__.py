@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.faults import Fault
+from harness.faults import Fault, Place
 from harness.real.injectors import provider, redis, worker
 from harness.real.injectors.scene import Effect, Injector, Maker, Scene, sample
 from harness.real.injectors.wire import Wire
@@ -18,10 +18,10 @@ MAKERS: Mapping[type[Fault], Maker] = {**provider.MAKERS, **redis.MAKERS, **work
 __all__ = ["MAKERS", "Effect", "Injector", "Scene", "Wire", "injector", "sample"]
 
 
-def injector(scene: Scene, index: int) -> Injector:
-    """The injector of a scenario's fault."""
+def injector(scene: Scene, index: int, places: tuple[Place, ...]) -> Injector:
+    """The injector of a scenario's fault on the workers at `places`."""
     fault = scene.stack.scenario.faults[index]
     make = MAKERS.get(type(fault))
     if make is None:
         raise WorldError(f"no way is known to inject '{fault.name}' on {fault.of} for real")
-    return make(scene, index, fault, scene.stack.scenario.targets_of(index, scene.stack.seed))
+    return make(scene, index, fault, places)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.faults import Fault
+from harness.faults import Fault, Place
 from harness.sim.injectors import provider, redis, worker
 from harness.sim.injectors.redis import REDIS, REDIS_PORT, open_door
 from harness.sim.injectors.scene import Effect, Injector, Maker, Scene
@@ -19,10 +19,10 @@ MAKERS: Mapping[type[Fault], Maker] = {**provider.MAKERS, **redis.MAKERS, **work
 __all__ = ["GRACE_S", "MAKERS", "REDIS", "REDIS_PORT", "Effect", "Injector", "Scene", "injector", "open_door"]
 
 
-def injector(scene: Scene, index: int) -> Injector:
-    """The injector of a scenario's fault, made when the fault is injected."""
+def injector(scene: Scene, index: int, places: tuple[Place, ...]) -> Injector:
+    """The injector of a scenario's fault on the workers at `places`, made when the fault is injected."""
     fault = scene.scenario.faults[index]
     make = MAKERS.get(type(fault))
     if make is None:
         raise Unsupported(f"'{fault.name}' on {fault.of} cannot be simulated")
-    return make(scene, index, fault, scene.scenario.targets_of(index, scene.seed))
+    return make(scene, index, fault, places)
