@@ -16,7 +16,7 @@ from flexiai import AsyncFlexiAI, BreakerConfig, ProviderConfig
 from flexiai.core.circuit import State
 from flexiai.core.outcome import Outcome, Trouble
 from flexiai.events import AttemptEnded, AttemptStarted, Event, RequestEnded, RequestStarted
-from tests.flexiai.client_parts import HELLO, LONG_S, ROLE, Speaking, fleet, run, status
+from tests.flexiai.client_parts import HELLO, ROLE, Speaking, fleet, run, status
 from tests.flexiai.stepped import Stepped
 from tests.provider_process import ProviderProcess, provider_process
 
