@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
+
+
+def _split(given: object) -> object:
+    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+
+
+def _is_host(given: str) -> str:
+    if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/@,]+)(:[0-9]{1,5})?", given):
+        raise ValueError("must be a host, or host:port")
+    return given
+
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Host = Annotated[str, AfterValidator(_is_host)]
+PLAIN_SCHEMES = ("redis", "rediss")
+Hosts = Annotated[tuple[Host, ...], BeforeValidator(_split), NoDecode]  # also as one text, with commas between
 
 
 class Settings(BaseModel):
@@ -98,7 +116,12 @@ class SyncConfig(Settings):
     """How workers share what they know.
 
     enabled, backend       `redis` (a fleet), `memory` (one process); disabled: each client for itself
-    redis_*, redis_url     where Redis is; a URL (redis://, rediss://, unix://) wins over the parts
+    redis_*                where Redis is and how it lets us in (docs/redis.md)
+    redis_url              the same in one; wins over host, port, db, username and password
+    redis_tls              speak TLS; the server's certificate and name are verified, with the system's CAs or with
+                           redis_tls_ca_file alone; redis_tls_cert_file and redis_tls_key_file are our own
+    redis_sentinels        `host:port` of the sentinels to ask for the primary of redis_sentinel_service
+    redis_cluster          host (or URL) is a node of a Redis Cluster
     prefix                 separates fleets that share one Redis; goes before every key and channel
     reconcile_interval_s   all records are read this often, whatever was heard
     health_interval_s      the subscription is pinged this often; pong_timeout_s later it counts as dead
@@ -118,6 +141,15 @@ class SyncConfig(Settings):
     redis_username: str | None = None
     redis_password: SecretStr | None = None
     redis_url: SecretStr | None = None
+    redis_tls: bool = False
+    redis_tls_ca_file: Path | None = None
+    redis_tls_cert_file: Path | None = None
+    redis_tls_key_file: Path | None = None
+    redis_sentinels: Hosts = ()
+    redis_sentinel_service: str | None = Field(None, min_length=1)
+    redis_sentinel_username: str | None = None
+    redis_sentinel_password: SecretStr | None = None
+    redis_cluster: bool = False
     prefix: str = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,64}$")
     reconcile_interval_s: Seconds = 1.0
     health_interval_s: Seconds = 2.0
@@ -129,3 +161,30 @@ class SyncConfig(Settings):
     lease_s: Seconds = 5.0
     probe_idle_s: Seconds = 1.0
     evidence: Literal["worker"] = "worker"
+
+    @model_validator(mode="after")
+    def _one_way_to_redis(self) -> SyncConfig:
+        for wrong, what in _contradictions(self):
+            if wrong:
+                raise ValueError(what)
+        return self
+
+
+def _contradictions(c: SyncConfig) -> Iterator[tuple[bool, str]]:
+    """What would leave in doubt where Redis is or how it is spoken to: (whether it is so, what to do about it)."""
+    scheme = c.redis_url.get_secret_value().partition("://")[0].lower() if c.redis_url else ""
+    files = (c.redis_tls_ca_file, c.redis_tls_cert_file, c.redis_tls_key_file)
+    tls = scheme.startswith("rediss") if scheme else c.redis_tls
+    about_sentinels = c.redis_sentinel_service or c.redis_sentinel_username or c.redis_sentinel_password
+    yield bool(c.redis_sentinels) and c.redis_cluster, "redis_sentinels and redis_cluster exclude each other"
+    yield (
+        bool(c.redis_sentinels and scheme),
+        "redis_sentinels and redis_url exclude each other",
+    )
+    yield bool(about_sentinels and not c.redis_sentinels), "redis_sentinel_* needs redis_sentinels"
+    yield bool(c.redis_sentinels and not c.redis_sentinel_service), "redis_sentinels needs redis_sentinel_service"
+    yield c.redis_cluster and not scheme and c.redis_db != 0, "redis_cluster has no other database than redis_db 0"
+    yield c.redis_cluster and scheme not in ("", *PLAIN_SCHEMES), "redis_cluster needs a redis_url of one TCP server"
+    yield c.redis_tls and not tls, "redis_tls does not go with this redis_url; write rediss:// for redis://"
+    yield any(files) and not tls, "redis_tls_*_file needs redis_tls, or a redis_url that begins with rediss"
+    yield (files[1] is None) != (files[2] is None), "redis_tls_cert_file and redis_tls_key_file go together"

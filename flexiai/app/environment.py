@@ -63,6 +63,15 @@ class Environment(BaseSettings):
     redis_username: str | None = None
     redis_password: SecretStr | None = None
     redis_url: SecretStr | None = None
+    redis_tls: bool | None = None
+    redis_tls_ca_file: Path | None = None
+    redis_tls_cert_file: Path | None = None
+    redis_tls_key_file: Path | None = None
+    redis_sentinels: str | None = None
+    redis_sentinel_service: str | None = None
+    redis_sentinel_username: str | None = None
+    redis_sentinel_password: SecretStr | None = None
+    redis_cluster: bool | None = None
     flexiai_providers: SecretStr | None = None
     flexiai_breaker: Annotated[BreakerConfig, Off] = BreakerConfig()
     flexiai_request: Annotated[RequestConfig, Off] = RequestConfig()

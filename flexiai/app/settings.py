@@ -102,17 +102,18 @@ def _with_key(provider: NamedProvider, known: dict[str, str]) -> ProviderConfig:
 
 
 def _sync(env: Environment) -> SyncConfig:
-    parts = {
-        "redis_host": env.redis_host,
-        "redis_port": env.redis_port,
-        "redis_db": env.redis_db,
-        "redis_username": env.redis_username,
-        "redis_password": env.redis_password,
-        "redis_url": env.redis_url,
-    }
+    parts = {name: getattr(env, name) for name in Environment.model_fields if name.startswith("redis_")}
     given = {name: value for name, value in parts.items() if value is not None}
     own = {name: getattr(env.flexiai_sync, name) for name in env.flexiai_sync.model_fields_set}
-    return SyncConfig.model_validate({**given, **own})
+    try:
+        return SyncConfig.model_validate({**given, **own})
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_about_redis(error))) from None
+
+
+def _about_redis(error: ValidationError) -> list[str]:
+    """As `complaints`, of what only the whole shows: it has no variable of its own, and its text names them all."""
+    return [complaint.removeprefix(": ") for complaint in complaints(error)]
 
 
 def _journal_dir(env: Environment) -> Path | None:

@@ -8,8 +8,7 @@ Rules
   their sender has given up must not pass for fresh evidence, nor take a lease for nobody.
 * A script is asked for by its hash, and sent in full where the script cache has lost it.
 
-Keys and messages are described in `codec`. Each script touches one key. Sentinel and Cluster would differ in how
-`_pool` is made, and in nothing else.
+Keys and messages are described in `codec`; which way a command goes, in `way`.
 """
 
 from __future__ import annotations
@@ -19,21 +18,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
 
 from flexiai.core.circuit import Circuit, Proposal
-from flexiai.errors import ConfigurationError, SyncError
+from flexiai.errors import SyncError
 from flexiai.sync import codec, scripts
 from flexiai.sync.address import Address
 from flexiai.sync.bus import Told, Verdict
 from flexiai.sync.codec import Malformed, log_malformed
 from flexiai.sync.redis_subscription import RedisSubscription
 from flexiai.sync.scripts import Script
+from flexiai.sync.target import target_of
+from flexiai.sync.way import way_to
 from flexiai.types import SyncConfig
 
-MAX_CONNECTIONS = 4
 LATE = -1
 
 
@@ -41,22 +39,19 @@ class RedisBus:
     """One worker's way to Redis: a few connections for commands, one for each subscription."""
 
     def __init__(self, config: SyncConfig) -> None:
-        """Nothing is connected yet; ConfigurationError for a URL that is none."""
-        self._address = Address.of(config)
+        """Nothing is connected yet; ConfigurationError for a URL that is none, or a certificate that cannot be used."""
+        target = target_of(config)
+        self._address = Address(target)
         self._timeout_s = config.operation_timeout_s
-        self._keys = _Keys(config.prefix)
-        self._pool = BlockingConnectionPool(
-            max_connections=MAX_CONNECTIONS, timeout=None, **self._address.options(config.operation_timeout_s)
-        )
-        self._redis = Redis(connection_pool=self._pool)
-        self._make_connection()
+        self._keys = _Keys(config.prefix, one_slot=target.kind == "cluster")
+        self._way = way_to(target, self._timeout_s, self._keys.records)
         self._store_ahead_s: float | None = None  # the store's clock minus ours, as of its last answer
 
     @asynccontextmanager
     async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[RedisSubscription]:
         """Subscribed to the channels of `providers`, and confirmed by Redis, on entry."""
         channels = {self._keys.channel(provider).encode(): provider for provider in providers}
-        subscription = RedisSubscription(self._make_connection(), channels, self._address)
+        subscription = RedisSubscription(self._way.connection(), channels, self._address)
         try:
             await subscription.open(self._timeout_s)
             yield subscription
@@ -137,7 +132,7 @@ class RedisBus:
     async def aclose(self) -> None:
         """Close every connection; SyncError if that takes longer than an operation may."""
         async with self._address.bounded(self._timeout_s):
-            await self._pool.aclose()
+            await self._way.aclose()
 
     async def _transition(self, script: Script, provider: str, *arguments: str | int) -> Verdict:
         channel = self._keys.channel(provider)
@@ -151,21 +146,11 @@ class RedisBus:
 
     async def _run(self, script: Script, key: str, *arguments: str | int) -> Any:
         """The script's reply, as redis-py has parsed it: lists, integers, bytes."""
-        execute: Any = self._redis.execute_command  # untyped in redis-py
         async with self._address.bounded(self._timeout_s):
             try:
-                return await execute("EVALSHA", script.sha, 1, key, *arguments)
+                return await self._way.execute("EVALSHA", script.sha, 1, key, *arguments)
             except NoScriptError:
-                return await execute("EVAL", script.text, 1, key, *arguments)
-
-    def _make_connection(self) -> AbstractConnection:
-        """A connection of its own, not yet connected; ConfigurationError if the URL's options make no sense."""
-        make: Any = self._pool.make_connection  # untyped in redis-py
-        try:
-            connection: AbstractConnection = make()
-        except TypeError:
-            raise ConfigurationError("redis_url has an option that a Redis connection does not know") from None
-        return connection
+                return await self._way.execute("EVAL", script.text, 1, key, *arguments)
 
     def _hear_clock(self, now_ms: int) -> None:
         self._store_ahead_s = now_ms / 1000 - asyncio.get_running_loop().time()
@@ -186,14 +171,19 @@ class RedisBus:
 
 
 class _Keys:
-    """Names in Redis, each after the fleet's prefix."""
+    """Names in Redis, each after the fleet's prefix. `one_slot`: a cluster keeps all keys of a fleet together.
 
-    def __init__(self, prefix: str) -> None:
-        self._base = (f"{prefix.removesuffix(':')}:" if prefix else "") + "circuit_breaker:"
-        self.records = f"{self._base}records"
+    A fleet then has one server, hence one clock, and a script may touch any of its keys. Channels have no slot.
+    """
+
+    def __init__(self, prefix: str, *, one_slot: bool = False) -> None:
+        name = (f"{prefix.removesuffix(':')}:" if prefix else "") + "circuit_breaker"
+        self._base = "{" + name + "}" if one_slot else name
+        self._channels = f"{name}:state:"
+        self.records = f"{self._base}:records"
 
     def channel(self, provider: str) -> str:
-        return f"{self._base}state:{provider}"
+        return f"{self._channels}{provider}"
 
     def lease(self, provider: str) -> str:
-        return f"{self._base}lease:{provider}"
+        return f"{self._base}:lease:{provider}"

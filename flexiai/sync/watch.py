@@ -68,7 +68,7 @@ class Watched:
             self._revived(why)
 
 
-async def end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task until it has ended; asks more than once, since a library may lose a cancellation."""
     while not task.done():
         task.cancel()

@@ -90,8 +90,14 @@ def test_every_field_has_its_variable(
         "failure_rate": "0.25",
         "slow_call_rate": "0.25",
     }
-    large = {"max_reset_timeout_s": "400", "redis_url": "redis://127.0.0.1:1/0", "reset_jitter": "0.5"}
-    given = {name: {**words, **large}.get(name, "3") for name in config.model_fields}
+    large = {"max_reset_timeout_s": "400", "reset_jitter": "0.5"}
+    redis = {
+        "redis_tls": "false",
+        "redis_sentinels": "a:1,b",
+        "redis_cluster": "false",
+    }
+    elsewhere = {name for name in config.model_fields if name.startswith("redis_tls_")} | {"redis_url"}
+    given = {name: {**words, **large, **redis}.get(name, "3") for name in config.model_fields if name not in elsewhere}
     settings = loaded(
         monkeypatch, OPENAI_API_KEY="k", **{f"FLEXIAI_{prefix}__{name.upper()}": value for name, value in given.items()}
     )
