@@ -5,15 +5,20 @@ Rules
 * A transition is logged where it was decided ("Circuit breaker opened …", a warning); the other workers log that they
   were told ("State sync received: …").
 * What a request costs a provider is logged once: the failed attempt, not the record that came of it.
+* In the format `json` each line is an object with `time`, `level`, `logger`, `worker` and `message`, and the `event` it
+  tells of, so that nobody need take the message apart.
 * The logger is `flexiai`. Where the deployment configured logging, its handlers and format are used; else lines go
-  to stderr in the guide's format. The server's own loggers are left alone.
+  to stderr in the format asked for, the guide's by default. The server's own loggers are left alone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
 
 from flexiai.core.circuit import Cause, State
 from flexiai.events import (
@@ -39,12 +44,31 @@ _WORDS = {State.CLOSED: "closed", State.OPEN: "opened", State.HALF_OPEN: "half-o
 log = logging.getLogger("flexiai")
 
 
-def configure_logging(level: str) -> None:
-    """Log at `level` and above; to stderr in the guide's format unless somebody configured logging already."""
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON. A server's own loggers can be given it too (uvicorn: `--log-config`)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "worker": record.process,
+            "message": record.getMessage(),
+        }
+        if isinstance(event := getattr(record, "event", None), Event):
+            line["event"] = event
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def configure_logging(level: str, format: Literal["guide", "json"] = "guide") -> None:
+    """Log at `level` and above; to stderr in `format` unless somebody configured logging already."""
     log.setLevel(level.upper())
     if not log.hasHandlers():
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(FORMAT, DATE_FORMAT))
+        handler.setFormatter(JsonFormatter() if format == "json" else logging.Formatter(FORMAT, DATE_FORMAT))
         log.addHandler(handler)
 
 
@@ -74,52 +98,96 @@ class LogListener:
             tell(event)
 
     def _ready(self, event: WorkerReady) -> None:
-        log.info("Worker %d ready to handle requests", self._pid)
+        _say(logging.INFO, event, "Worker %d ready to handle requests", self._pid)
         if not event.synced:
-            log.warning("Worker %d starts without the fleet's view: Redis did not answer; it joins later", self._pid)
+            _say(
+                logging.WARNING,
+                event,
+                "Worker %d starts without the fleet's view: Redis did not answer; it joins later",
+                self._pid,
+            )
 
-    def _stopped(self, _: WorkerStopped) -> None:
-        log.info("Worker %d stopped", self._pid)
+    def _stopped(self, event: WorkerStopped) -> None:
+        _say(logging.INFO, event, "Worker %d stopped", self._pid)
 
     def _request_ended(self, event: RequestEnded) -> None:
         match event.result:
             case "ok":
-                log.info("Worker %d processed request with provider: %s", self._pid, event.provider)
+                _say(logging.INFO, event, "Worker %d processed request with provider: %s", self._pid, event.provider)
             case "failed":
-                log.error("Worker %d could not serve request %s: %s", self._pid, event.request, event.error)
+                _say(
+                    logging.ERROR,
+                    event,
+                    "Worker %d could not serve request %s: %s",
+                    self._pid,
+                    event.request,
+                    event.error,
+                )
             case "rejected":
-                log.info("Provider %s rejected request %s: %s", event.provider, event.request, event.error)
+                _say(
+                    logging.INFO,
+                    event,
+                    "Provider %s rejected request %s: %s",
+                    event.provider,
+                    event.request,
+                    event.error,
+                )
             case "cancelled":
-                log.info("Request %s ended before its answer: the caller went away", event.request)
+                _say(logging.INFO, event, "Request %s ended before its answer: the caller went away", event.request)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
         if event.outcome.fails_over:
             why = f"status {event.status}" if event.status is not None else event.trouble
-            log.warning("Provider %s failed request %s: %s (%s)", event.provider, event.request, event.outcome, why)
+            _say(
+                logging.WARNING,
+                event,
+                "Provider %s failed request %s: %s (%s)",
+                event.provider,
+                event.request,
+                event.outcome,
+                why,
+            )
 
     def _transition(self, event: Transition) -> None:
         if event.cause is Cause.SYNC:
             return  # told by the record that caused it
         level = logging.WARNING if event.to is State.OPEN else logging.INFO
-        log.log(level, "Circuit breaker %s for provider: %s", _WORDS[event.to], event.provider)
+        _say(level, event, "Circuit breaker %s for provider: %s", _WORDS[event.to], event.provider)
         if event.to is State.OPEN:
-            log.info("Provider %s is left alone for %.1f s (%s)", event.provider, event.open_for_s, event.cause)
+            _say(
+                logging.INFO,
+                event,
+                "Provider %s is left alone for %.1f s (%s)",
+                event.provider,
+                event.open_for_s,
+                event.cause,
+            )
 
     def _record_applied(self, event: RecordApplied) -> None:
         if not event.accepted:
-            log.info("State sync received: %s circuit %s", event.provider, _WORDS[event.state])
+            _say(logging.INFO, event, "State sync received: %s circuit %s", event.provider, _WORDS[event.state])
 
     def _record_restored(self, event: RecordRestored) -> None:
-        log.warning("Redis had lost the circuit of %s: restored as epoch %d", event.provider, event.epoch)
+        _say(
+            logging.WARNING,
+            event,
+            "Redis had lost the circuit of %s: restored as epoch %d",
+            event.provider,
+            event.epoch,
+        )
 
     def _sync_up(self, event: SyncUp) -> None:
-        log.info("State sync %s Redis", "reconnected to" if event.reconnects else "connected to")
+        _say(logging.INFO, event, "State sync %s Redis", "reconnected to" if event.reconnects else "connected to")
 
     def _sync_down(self, event: SyncDown) -> None:
-        log.warning("Failed to connect to Redis: %s", event.error)
+        _say(logging.WARNING, event, "Failed to connect to Redis: %s", event.error)
 
     def _listener_restarted(self, event: ListenerRestarted) -> None:
-        log.error("State sync listener died and was restarted: %s", event.error)
+        _say(logging.ERROR, event, "State sync listener died and was restarted: %s", event.error)
 
     def _probe_lease(self, event: ProbeLease) -> None:
-        log.debug("Probe of %s: lease %s", event.provider, event.action)
+        _say(logging.DEBUG, event, "Probe of %s: lease %s", event.provider, event.action)
+
+
+def _say(level: int, event: Event, message: str, *arguments: object) -> None:
+    log.log(level, message, *arguments, extra={"event": event})

@@ -6,20 +6,22 @@ settings or a client of one's own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flexiai.app.bodies import DirectChat, FullChat
-from flexiai.app.chat import ChatEndpoint, text_only, whole_completion
+from flexiai.app.chat import ChatEndpoint
+from flexiai.app.dialect import Direct
+from flexiai.app.openai import OpenAIsWay, openais_error
 from flexiai.app.openapi import with_chat
 from flexiai.app.refusals import of_http
-from flexiai.app.routes import add_health, add_operations
+from flexiai.app.routes import add_health, add_models, add_operations
 from flexiai.app.settings import AppSettings, load_settings
 from flexiai.app.startup import Startup
 from flexiai.app.worker import ClientFactory, Desk, client_of, running_worker
@@ -29,13 +31,23 @@ DESCRIPTION = "Failover between LLM providers, with circuit breakers shared by e
 
 
 class FlexiAIApp(FastAPI):
-    """FastAPI whose start, where the settings make it impossible, fails with a sentence instead of a traceback."""
+    """FastAPI whose start, where the settings make it impossible, fails with a sentence instead of a traceback.
+
+    `hot` endpoints by their path are called past FastAPI's layers, which cost more than they do, unless somebody has
+    put a middleware of their own there.
+    """
 
     startup: Startup
+    hot: Mapping[str, ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, or the lifespan."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http" and not self.user_middleware:
+            endpoint = self.hot.get(scope["path"])
+            if endpoint is not None and scope["method"] == "POST":
+                await endpoint(scope, receive, send)
+                return
+        elif scope["type"] == "lifespan":
             send = self.startup.plainly(send)
         await super().__call__(scope, receive, send)
 
@@ -61,10 +73,13 @@ def create_app(settings: AppSettings | None = None, client_factory: ClientFactor
 
     app = FlexiAIApp(title="FlexiAI", description=DESCRIPTION, lifespan=lifespan)
     app.startup = startup
-    app.router.routes[:0] = [
-        Route("/chat/direct", ChatEndpoint(desk, DirectChat, text_only), methods=["POST"]),
-        Route("/chat", ChatEndpoint(desk, FullChat, whole_completion), methods=["POST"]),
-    ]
+    app.hot = {
+        "/chat/direct": ChatEndpoint(desk, Direct(DirectChat, whole=False)),
+        "/chat": ChatEndpoint(desk, Direct(FullChat, whole=True)),
+        "/v1/chat/completions": ChatEndpoint(desk, OpenAIsWay()),
+    }
+    app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in app.hot.items()]
+    add_models(app, desk)
     add_health(app, desk)
     add_operations(app, desk)
     app.add_exception_handler(HTTPException, _http_error)
@@ -74,4 +89,6 @@ def create_app(settings: AppSettings | None = None, client_factory: ClientFactor
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return of_http(error, request.method, request.url.path).response()
+    path = request.url.path
+    reply = of_http(error, request.method, path)
+    return (openais_error(reply) if path.startswith("/v1/") else reply).response()

@@ -22,7 +22,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from flexiai.errors import ConfigurationError
-from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
+from flexiai.types import BreakerConfig, RequestConfig, Seconds, SyncConfig
+
+MIN_TOKEN = 16  # characters of what lets somebody in: fewer can be guessed
 
 
 def _none_is_off(given: object) -> object:
@@ -37,6 +39,11 @@ def _lower(given: object) -> object:
 
 Off = BeforeValidator(_none_is_off)
 LogLevel = Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_lower)]
+LogFormat = Annotated[Literal["guide", "json"], BeforeValidator(_lower)]
+OtherModels = Annotated[Literal["refuse", "configured", "pass"], BeforeValidator(_lower)]
+
+
+Token = Annotated[SecretStr, Field(min_length=MIN_TOKEN)]
 
 
 class Environment(BaseSettings):
@@ -78,6 +85,14 @@ class Environment(BaseSettings):
     flexiai_sync: Annotated[SyncConfig, Off] = SyncConfig()
     flexiai_journal_dir: Path | None = None
     flexiai_log_level: LogLevel = "info"
+    flexiai_log_format: LogFormat = "guide"
+    flexiai_admin_token: Token | None = None
+    flexiai_api_keys: SecretStr | None = None
+    flexiai_other_models: OtherModels = "refuse"
+    flexiai_max_concurrency: int | None = Field(None, ge=1)
+    flexiai_max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    flexiai_drain_s: float = Field(0.0, ge=0, le=3600)
+    flexiai_shutdown_grace_s: Seconds | None = None
 
 
 def read_environment(env_file: Path | None) -> Environment:

@@ -4,7 +4,7 @@ Rules
 -----
 * A caller's X-Request-ID is taken if it is 1 to 128 letters, digits or `._:-`; any other is replaced by a new one, for
   ids end up in logs, journals and providers' headers.
-* A body is read up to MAX_BODY bytes.
+* A body is read up to a bound of bytes and of time. One that says beforehand that it is too long is not read at all.
 * A request whose caller has gone away is given up: its answer would be paid for and thrown away.
 """
 
@@ -18,15 +18,11 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-MAX_BODY = 4 * 1024 * 1024
+from flexiai.app.refused import BodyTooLarge, BodyTooSlow
 
 T = TypeVar("T")
 
 _id_like = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
-
-
-class BodyTooLarge(Exception):
-    """The body is longer than MAX_BODY."""
 
 
 class CallerGone(Exception):
@@ -46,14 +42,29 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body. BodyTooLarge, or CallerGone if it broke off."""
+def check_length(headers: Iterable[tuple[bytes, bytes]], most: int) -> None:
+    """BodyTooLarge if the caller says that its body will be."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > most:
+            raise BodyTooLarge(most)
+
+
+async def read_body(receive: Receive, most: int, within_s: float) -> bytes:
+    """The whole body. BodyTooLarge, BodyTooSlow, or CallerGone if it broke off."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await _read(receive, most)
+    except TimeoutError:
+        raise BodyTooSlow from None
+
+
+async def _read(receive: Receive, most: int) -> bytes:
     message = await receive()
     body = bytearray()
     while message["type"] == "http.request":
         body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            raise BodyTooLarge
+        if len(body) > most:
+            raise BodyTooLarge(most)
         if not message.get("more_body", False):
             return bytes(body)
         message = await receive()

@@ -2,9 +2,10 @@
 
 Rules
 -----
-* The caller's own: 422 for a body we cannot take, 413 for one too large, and the provider's own 4xx where a provider
-  refused the request as such.
+* The caller's own: what `refused` lists (422 for a body we cannot take, 413, 408, 401, 404), and the provider's own 4xx
+  where a provider refused the request as such.
 * Nobody's answer: 503 with Retry-After in whole seconds, rounded up; 504 where the request's time ran out.
+* No room: 503 with Retry-After, before anything was read. Another worker may have room: the caller may ask at once.
 * Ours: 500, and the log says why under the request's id. An unknown path is 404, a wrong method 405 with Allow.
 """
 
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from flexiai.app.environment import complaints
-from flexiai.app.incoming import MAX_BODY, BodyTooLarge
+from flexiai.app.refused import BadBody, Refused
 from flexiai.app.replies import ErrorReply, Reply, answered_by, id_header
 from flexiai.errors import NoProviderAvailable, ProviderError
 from flexiai.logs import log
@@ -31,19 +32,25 @@ def refusal(error: Exception, worker_id: int, asked_as: str) -> Reply:
             return _rejected(error, worker_id, asked_as)
         case ValidationError():
             message = "; ".join(complaints(error, "body"))
-            return _refused(422, "invalid_request", message, worker_id, asked_as)
-        case BodyTooLarge():
-            message = f"a request body may have at most {MAX_BODY} bytes"
-            return _refused(413, "body_too_large", message, worker_id, asked_as)
+            return _refused(BadBody(message), worker_id, asked_as)
+        case Refused():
+            return _refused(error, worker_id, asked_as)
         case _:
             log.error("Request %s failed inside FlexiAI", asked_as, exc_info=error)
-            return _refused(500, "internal_error", "FlexiAI itself failed; its log says why", worker_id, asked_as)
+            message = "FlexiAI itself failed; its log says why"
+            value = ErrorReply(error="internal_error", message=message, worker_id=worker_id, request_id=asked_as)
+            return Reply(500, value, (id_header(asked_as),))
 
 
 def not_serving(asked_as: str) -> Reply:
     """The answer of a worker that has not started yet, or has stopped."""
     value = ErrorReply(error="not_serving", message="this worker is starting or stopping", request_id=asked_as)
     return Reply(503, value, ((b"retry-after", b"1"), id_header(asked_as)))
+
+
+def no_operator(error: Refused, worker_id: int) -> Reply:
+    """The answer to somebody who may not operate."""
+    return Reply(error.status, ErrorReply(error=error.error, message=str(error), worker_id=worker_id), error.headers)
 
 
 def no_such_provider(name: str, known: tuple[str, ...], worker_id: int) -> Reply:
@@ -88,10 +95,13 @@ def _rejected(error: ProviderError, worker_id: int, asked_as: str) -> Reply:
         worker_id=worker_id,
         request_id=asked_as,
         provider=error.provider,
+        code=error.code,
     )
     return Reply(status, value, (answered_by(error.provider), id_header(asked_as)))
 
 
-def _refused(status: int, name: str, message: str, worker_id: int, asked_as: str) -> Reply:
-    value = ErrorReply(error=name, message=message, worker_id=worker_id, request_id=asked_as)
-    return Reply(status, value, (id_header(asked_as),))
+def _refused(error: Refused, worker_id: int, asked_as: str) -> Reply:
+    value = ErrorReply(
+        error=error.error, message=str(error), worker_id=worker_id, request_id=asked_as, param=error.param
+    )
+    return Reply(error.status, value, (id_header(asked_as), *error.headers))

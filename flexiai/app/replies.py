@@ -36,9 +36,11 @@ class FullChatReply(ChatReply, frozen=True, kw_only=True):
 class ErrorReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why there is no answer.
 
-    error          its stable name (flexiai/app/refusals.py has them all)
-    providers      what each provider said, in the order in which they were asked
-    retry_after_s  seconds until the soonest time at which a provider may be tried again
+    error           its stable name (flexiai/app/refusals.py has them all)
+    provider, code  who refused the request, and the vendor's own name for why
+    param           the field of the request that is at fault
+    providers       what each provider said, in the order in which they were asked
+    retry_after_s   seconds until the soonest time at which a provider may be tried again
     """
 
     error: str
@@ -46,6 +48,8 @@ class ErrorReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker_id: int | None = None
     request_id: str | None = None
     provider: str | None = None
+    code: str | None = None
+    param: str | None = None
     providers: Sequence[Said] = ()
     retry_after_s: float | None = None
 

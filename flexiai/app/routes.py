@@ -6,13 +6,17 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from fastapi import FastAPI, Response
+import msgspec
+from fastapi import FastAPI, Request, Response
 
 from flexiai.app.health import Liveness, Providers, ResetDone, health, provider_health, readiness
-from flexiai.app.incoming import new_id
+from flexiai.app.incoming import new_id, request_id
 from flexiai.app.metrics import metrics
-from flexiai.app.refusals import no_such_provider, not_serving
-from flexiai.app.replies import Reply
+from flexiai.app.models import Models
+from flexiai.app.openai import openais_error
+from flexiai.app.refusals import no_operator, no_such_provider, not_serving, refusal
+from flexiai.app.refused import Refused
+from flexiai.app.replies import Reply, id_header
 from flexiai.app.worker import Desk, Worker
 from flexiai.clock import clock_of
 
@@ -33,6 +37,18 @@ def add_health(app: FastAPI, desk: Desk) -> None:
         return Reply(200, Liveness(worker_id=os.getpid())).response()
 
 
+def add_models(app: FastAPI, desk: Desk) -> None:
+    """Add `/v1/models` and its entries, as OpenAI has them."""
+
+    @app.get("/v1/models", summary="The models that may be asked for")
+    async def get_models(request: Request) -> Response:
+        return _asked_by(desk, request, lambda models: models.all())
+
+    @app.get("/v1/models/{name:path}", summary="One model that may be asked for")
+    async def get_model(name: str, request: Request) -> Response:
+        return _asked_by(desk, request, lambda models: models.get(name))
+
+
 def add_operations(app: FastAPI, desk: Desk) -> None:
     """Add `/metrics`, `/providers` and the reset of a provider."""
 
@@ -45,8 +61,33 @@ def add_operations(app: FastAPI, desk: Desk) -> None:
         return _told_by(desk, _providers)
 
     @app.post("/providers/{name}/reset", summary="Close a provider's circuit, on every worker")
-    async def reset_provider(name: str) -> Response:
-        return _told_by(desk, lambda worker: _reset(worker, name))
+    async def reset_provider(name: str, request: Request) -> Response:
+        return operated_by(desk, request, lambda worker: _reset(worker, name))
+
+
+def operated_by(desk: Desk, request: Request, operate: Callable[[Worker], Reply]) -> Response:
+    """What `operate` answers, if whoever asks may operate; a refusal otherwise."""
+
+    def checked(worker: Worker) -> Reply:
+        try:
+            worker.access.check_operator(request.scope)
+        except Refused as error:
+            return no_operator(error, worker.id)
+        return operate(worker)
+
+    return _told_by(desk, checked)
+
+
+def _asked_by(desk: Desk, request: Request, tell: Callable[[Models], msgspec.Struct]) -> Response:
+    asked_as, worker = request_id(request.scope["headers"]), desk.worker
+    if worker is None:
+        return openais_error(not_serving(asked_as)).response()
+    try:
+        worker.access.check_caller(request.scope["headers"])
+        reply = Reply(200, tell(worker.models), (id_header(asked_as),))
+    except Refused as error:
+        reply = openais_error(refusal(error, worker.id, asked_as))
+    return reply.response()
 
 
 def _told_by(desk: Desk, tell: Callable[[Worker], Reply]) -> Response:

@@ -5,6 +5,7 @@ Rules
 * FLEXIAI_PROVIDERS, when set, is the whole fleet; otherwise each of OPENAI_API_KEY and ANTHROPIC_API_KEY that is set
   makes one provider, OpenAI first. No provider at all is an error that says what to set.
 * REDIS_* are the guide's names for where Redis is; the same setting as FLEXIAI_SYNC__REDIS_* wins over them.
+* FLEXIAI_API_KEYS is a list with commas, spaces around them being no part of a key.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 
-from flexiai.app.environment import Environment, LogLevel, complaints, read_environment, unknown_variables, variables
+from flexiai.app.environment import (
+    MIN_TOKEN,
+    Environment,
+    LogFormat,
+    LogLevel,
+    OtherModels,
+    complaints,
+    read_environment,
+    unknown_variables,
+    variables,
+)
 from flexiai.errors import ConfigurationError
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConfig
 
@@ -29,8 +40,35 @@ NO_PROVIDER = (
 
 
 @dataclass(frozen=True, slots=True)
+class Doors:
+    """Who may come in. `admin_token` None: operators from this host alone; `api_keys` empty: everybody may chat."""
+
+    admin_token: SecretStr | None = None
+    api_keys: tuple[SecretStr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a worker its callers may take.
+
+    max_concurrency   chat requests under way at a time (None: no bound)
+    max_body_bytes    of one request
+    drain_s           how long a worker told to end still serves while saying that it is not ready
+    shutdown_grace_s  how long requests under way may then take (None: the request deadline)
+    """
+
+    max_concurrency: int | None = None
+    max_body_bytes: int = 4 * 1024 * 1024
+    drain_s: float = 0.0
+    shutdown_grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AppSettings:
-    """A worker's settings. `providers` in order of priority; `remarks`: what an operator should be told about them."""
+    """A worker's settings. `providers` in order of priority; `remarks`: what an operator should be told about them.
+
+    other_models  what a caller of /v1 gets that asks for a model which nobody configured (flexiai/app/models.py)
+    """
 
     providers: tuple[ProviderConfig, ...]
     sync: SyncConfig = field(default_factory=SyncConfig)
@@ -38,6 +76,10 @@ class AppSettings:
     request: RequestConfig = field(default_factory=RequestConfig)
     journal_dir: Path | None = None
     log_level: LogLevel = "info"
+    log_format: LogFormat = "guide"
+    doors: Doors = field(default_factory=Doors)
+    limits: Limits = field(default_factory=Limits)
+    other_models: OtherModels = "refuse"
     remarks: tuple[str, ...] = ()
 
 
@@ -60,6 +102,10 @@ def load_settings(env_file: Path | None = ENV_FILE) -> AppSettings:
         request=env.flexiai_request,
         journal_dir=_journal_dir(env),
         log_level=env.flexiai_log_level,
+        log_format=env.flexiai_log_format,
+        doors=Doors(env.flexiai_admin_token, _api_keys(env.flexiai_api_keys)),
+        limits=_limits(env),
+        other_models=env.flexiai_other_models,
         remarks=tuple(f"{name} is not a setting of FlexiAI" for name in unknown_variables(env_file)),
     )
 
@@ -114,6 +160,22 @@ def _sync(env: Environment) -> SyncConfig:
 def _about_redis(error: ValidationError) -> list[str]:
     """As `complaints`, of what only the whole shows: it has no variable of its own, and its text names them all."""
     return [complaint.removeprefix(": ") for complaint in complaints(error)]
+
+
+def _api_keys(listed: SecretStr | None) -> tuple[SecretStr, ...]:
+    keys = [key.strip() for key in listed.get_secret_value().split(",")] if listed else []
+    if any(len(key) < MIN_TOKEN for key in keys):
+        raise ConfigurationError(f"FLEXIAI_API_KEYS: each key must have at least {MIN_TOKEN} characters")
+    return tuple(SecretStr(key) for key in keys)
+
+
+def _limits(env: Environment) -> Limits:
+    return Limits(
+        max_concurrency=env.flexiai_max_concurrency,
+        max_body_bytes=env.flexiai_max_body_bytes,
+        drain_s=env.flexiai_drain_s,
+        shutdown_grace_s=env.flexiai_shutdown_grace_s,
+    )
 
 
 def _journal_dir(env: Environment) -> Path | None:

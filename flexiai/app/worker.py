@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from flexiai.app.access import Access
+from flexiai.app.load import Load
+from flexiai.app.models import Models
 from flexiai.app.settings import AppSettings
 from flexiai.client import AsyncFlexiAI
 from flexiai.counters import Counters
@@ -19,13 +22,16 @@ ClientFactory = Callable[[AppSettings, Sequence[Listener]], AsyncFlexiAI]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A started client and what was counted of it. `id`: the process id, as every answer names it."""
+    """A started client, what was counted of it, and who may come to it. `id`: the process id, as in every answer."""
 
     id: int
     settings: AppSettings
     client: AsyncFlexiAI
     counters: Counters
     journal: Journal | None
+    access: Access
+    models: Models
+    load: Load
 
 
 @dataclass(slots=True)
@@ -49,7 +55,7 @@ def client_of(settings: AppSettings, listeners: Sequence[Listener]) -> AsyncFlex
 @asynccontextmanager
 async def running_worker(settings: AppSettings, factory: ClientFactory = client_of) -> AsyncIterator[Worker]:
     """A worker whose client is started, and closed at the end. ConfigurationError if it cannot work."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     for remark in settings.remarks:
         log.warning("%s", remark)
     pid = os.getpid()
@@ -60,7 +66,16 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
         listeners.insert(0, journal)
     try:
         async with factory(settings, listeners) as client:
-            yield Worker(pid, settings, client, counters, journal)
+            yield Worker(
+                id=pid,
+                settings=settings,
+                client=client,
+                counters=counters,
+                journal=journal,
+                access=Access(settings.doors),
+                models=Models(settings.providers, settings.other_models),
+                load=Load(settings.limits.max_concurrency),
+            )
     finally:
         if journal is not None:
             journal.close()

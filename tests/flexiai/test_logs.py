@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
+import msgspec
 import pytest
 
 from flexiai.core.circuit import Cause, State
@@ -27,7 +31,7 @@ from flexiai.events import (
     WorkerReady,
     WorkerStopped,
 )
-from flexiai.logs import LogListener, configure_logging, log
+from flexiai.logs import JsonFormatter, LogListener, configure_logging, log
 
 
 def told(caplog: pytest.LogCaptureFixture, event: Event) -> list[tuple[str, str]]:
@@ -161,3 +165,44 @@ def test_a_deployments_own_logging_is_left_alone() -> None:
         configure_logging("warning")
         assert log.handlers == []
         assert log.level == logging.WARNING
+
+
+def test_a_line_of_json_holds_the_event_it_tells_of() -> None:
+    event = ended("ok", provider="openai")
+    with logged_as_json() as lines:
+        LogListener(12345)(event)
+        log.warning("plain %s", "words")
+    first, second = (json.loads(line) for line in lines.getvalue().splitlines())
+    assert first["level"] == "INFO"
+    assert first["worker"] == os.getpid()
+    assert first["logger"] == "flexiai"
+    assert datetime.fromisoformat(first["time"]).utcoffset() is not None
+    assert first["message"] == "Worker 12345 processed request with provider: openai"
+    assert first["event"] == msgspec.to_builtins(event)
+    assert (second["message"], "event" in second) == ("plain words", False)
+
+
+def test_an_exception_is_one_line_of_json_too() -> None:
+    with logged_as_json() as lines:
+        try:
+            raise RuntimeError("two\nlines")
+        except RuntimeError:
+            log.exception("it broke")
+    (line,) = lines.getvalue().splitlines()
+    assert "RuntimeError: two\nlines" in json.loads(line)["exception"]
+
+
+@contextmanager
+def logged_as_json() -> Iterator[io.StringIO]:
+    """What the logger writes with the JSON format."""
+    lines, handler = io.StringIO(), logging.StreamHandler()
+    handler.setStream(lines)
+    handler.setFormatter(JsonFormatter())
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

@@ -51,6 +51,7 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     gone: asyncio.Event | None = None,
     chunk: int | None = None,
+    peer: tuple[str, int] | None = ("127.0.0.1", 1),
 ) -> Answer | None:
     """The answer to one request, or None when there was none. Setting `gone` closes the caller's connection."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -78,7 +79,7 @@ async def ask(
         "scheme": "http",
         "http_version": "1.1",
         "server": ("127.0.0.1", 80),
-        "client": ("127.0.0.1", 1),
+        "client": peer,
         "headers": [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()
         ],

@@ -9,8 +9,8 @@ import pytest
 from asgi_driver import Answer, ask, started
 from fleets import Answers, Fails, Hangs, service
 
-from flexiai.app.incoming import MAX_BODY
 from flexiai.app.refusals import refusal
+from flexiai.app.settings import Limits
 from flexiai.errors import NoProviderAvailable, Said
 from flexiai.events import RequestEnded
 from flexiai.types import BreakerConfig
@@ -109,7 +109,9 @@ def test_a_body_in_pieces_is_one_body() -> None:
 
 
 def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
-    answer = post(service({"openai": Answers("openai")}), "/chat/direct", b" " * (MAX_BODY + 1), chunk=1 << 20)
+    answer = post(
+        service({"openai": Answers("openai")}), "/chat/direct", b" " * (Limits().max_body_bytes + 1), chunk=1 << 20
+    )
     assert (answer.status, answer.json["error"]) == (413, "body_too_large")
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexiai.app.incoming import CallerGone, read_body, request_id, while_connected
+from flexiai.app.incoming import CallerGone, check_length, read_body, request_id, while_connected
+from flexiai.app.refused import BodyTooLarge, BodyTooSlow
 
 ID_LIKE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -37,7 +38,22 @@ def test_a_caller_that_leaves_in_the_middle_of_its_body_is_gone() -> None:
         return next(messages)
 
     with pytest.raises(CallerGone):
-        asyncio.run(read_body(receive))
+        asyncio.run(read_body(receive, 100, 10.0))
+
+
+def test_a_body_that_does_not_come_in_time_is_given_up() -> None:
+    with pytest.raises(BodyTooSlow):
+        asyncio.run(read_body(never, 100, 0.01))
+
+
+@given(st.integers(0, 10**30), st.integers(1024, 10**9))
+def test_a_body_that_says_that_it_is_too_long_is_not_read(length: int, most: int) -> None:
+    headers = [(b"host", b"x"), (b"content-length", str(length).encode())]
+    if length <= most:
+        check_length(headers, most)
+        return
+    with pytest.raises(BodyTooLarge):
+        check_length(headers, most)
 
 
 async def never() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flexiai.app.settings import AppSettings, load_settings
+from flexiai.app.settings import AppSettings, Limits, load_settings
 from flexiai.errors import ConfigurationError
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
 
@@ -183,3 +183,45 @@ def test_a_variable_that_looks_like_ours_and_is_not_is_remarked_upon(monkeypatch
 def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = loaded(monkeypatch, OPENAI_API_KEY=SECRET, REDIS_PASSWORD=SECRET, REDIS_URL=f"redis://:{SECRET}@h")
     assert SECRET not in repr(settings)
+
+
+def test_doors_and_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(
+        monkeypatch,
+        OPENAI_API_KEY="k",
+        FLEXIAI_ADMIN_TOKEN="a-token-of-operators",
+        FLEXIAI_API_KEYS="first-key-of-callers, second-key-of-callers",
+        FLEXIAI_MAX_CONCURRENCY="64",
+        FLEXIAI_MAX_BODY_BYTES="65536",
+        FLEXIAI_DRAIN_S="5",
+        FLEXIAI_SHUTDOWN_GRACE_S="20",
+        FLEXIAI_OTHER_MODELS="PASS",
+        FLEXIAI_LOG_FORMAT="json",
+    )
+    assert settings.doors.admin_token is not None
+    assert settings.doors.admin_token.get_secret_value() == "a-token-of-operators"
+    assert [k.get_secret_value() for k in settings.doors.api_keys] == ["first-key-of-callers", "second-key-of-callers"]
+    assert settings.limits == Limits(64, 65536, 5.0, 20.0)
+    assert (settings.other_models, settings.log_format) == ("pass", "json")
+    assert "key-of-callers" not in repr(settings)
+    assert "a-token" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLEXIAI_ADMIN_TOKEN", "short-secret"),
+        ("FLEXIAI_API_KEYS", "long-enough-a-secret,short"),
+        ("FLEXIAI_API_KEYS", "long-enough-a-secret,"),
+        ("FLEXIAI_MAX_CONCURRENCY", "0"),
+        ("FLEXIAI_MAX_BODY_BYTES", "10"),
+        ("FLEXIAI_DRAIN_S", "-1"),
+        ("FLEXIAI_SHUTDOWN_GRACE_S", "0"),
+        ("FLEXIAI_OTHER_MODELS", "guess"),
+        ("FLEXIAI_LOG_FORMAT", "xml"),
+    ],
+)
+def test_wrong_doors_and_limits_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    message = refused(monkeypatch, OPENAI_API_KEY="k", **{name: value})
+    assert name in message
+    assert "secret" not in message
