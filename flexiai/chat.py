@@ -57,12 +57,27 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str | None = "stop"
 
 
+class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of the prompt's tokens: those read from the vendor's cache, and those written to it."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionTokensDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of the answer's tokens: those spent on thinking."""
+
+    reasoning_tokens: int | None = None
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens."""
+    """Tokens. Details are None where the vendor gives none."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,58 +13,32 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import cast
 
 import aiohttp
 import msgspec
 
-from flexiai.chat import ChatCompletion, ChatMessage, ChatRequest, Choice, Message, Usage
+from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest, Message
+from flexiai.providers.anthropic_answer import Answer, Event, Pieces, choice_of, usage_of
+from flexiai.providers.event_stream import ServerEvent
 from flexiai.providers.http import endpoint
-from flexiai.providers.options import given, refuse
-from flexiai.providers.troubles import VendorError
+from flexiai.providers.options import given, refuse, wants_usage
 from flexiai.types import ProviderConfig, RequestConfig
 
 BASE_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 1024
 MAX_TEMPERATURE = 1.0
-FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "pause_turn": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
 ASK_FOR_NOTHING = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0}
 _TRANSLATED = frozenset({"stop", "top_p", "user", "max_completion_tokens"})
 _SYSTEM = ("system", "developer")
 
 
-class _Block(msgspec.Struct, frozen=True):
-    type: str
-    text: str = ""
-
-
-class _Usage(msgspec.Struct, frozen=True):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    id: str = ""
-    model: str = ""
-    content: tuple[_Block, ...] | None = None
-    stop_reason: str | None = None
-    usage: _Usage = _Usage()
-    error: VendorError | None = None
-
-
-_decoder = msgspec.json.Decoder(_Answer)
+_LAST = b"message_stop"
+_answer = msgspec.json.Decoder(Answer)
+_event = msgspec.json.Decoder(Event)
 
 
 class Anthropic:
@@ -85,7 +59,7 @@ class Anthropic:
     async def complete(self, request: ChatRequest, *, timeout_s: float) -> ChatCompletion:
         """Answer `request` within `timeout_s` seconds, or raise ProviderError."""
         answer = await self._endpoint.post(self._payload(request), request, timeout_s)
-        said = self._endpoint.decode(_decoder, answer)
+        said = self._endpoint.decode(_answer, answer)
         if said.error is not None:
             raise self._endpoint.error_inside(said.error)
         if said.content is None:
@@ -93,10 +67,31 @@ class Anthropic:
         return ChatCompletion(
             id=said.id,
             model=said.model,
-            choices=(_choice(said.content, said.stop_reason),),
-            usage=_usage(said.usage),
+            choices=(choice_of(said.content, said.stop_reason),),
+            usage=usage_of(said.usage),
             provider=self._endpoint.provider,
         )
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        """Answer `request` in pieces, or raise ProviderError at whatever piece the answer breaks off."""
+        options = {k: v for k, v in request.options.items() if k not in ("stream", "stream_options")}
+        payload = self._payload(msgspec.structs.replace(request, options=options))
+        payload["stream"] = True
+        pieces = Pieces(self._endpoint.provider, wants_usage(request.options))
+        async with aclosing(self._endpoint.events(payload, request, _is_last)) as events:
+            async for event in events:
+                for chunk in pieces.add(self._said(event)):
+                    yield chunk
+        if not pieces.complete:
+            raise self._endpoint.malformed("it has no stop_reason")
+
+    def _said(self, event: ServerEvent) -> Event:
+        if event.name == b"error":
+            raise self._endpoint.error_event(event.data)
+        said = self._endpoint.decode(_event, event.data)
+        if said.error is not None:
+            raise self._endpoint.error_inside(said.error)
+        return said
 
     def _payload(self, request: ChatRequest) -> dict[str, object]:
         options = {k: v for k, v in given(request.options).items() if ASK_FOR_NOTHING.get(k) != v}
@@ -141,6 +136,10 @@ class Anthropic:
         return [{"type": "text", "text": content}] if isinstance(content, str) else cast("list[object]", content or [])
 
 
+def _is_last(event: ServerEvent) -> bool:
+    return event.name == _LAST
+
+
 def _role(message: Message) -> object:
     return message.get("role") if isinstance(message, Mapping) else None
 
@@ -149,15 +148,3 @@ def _max_tokens(request: ChatRequest, options: Mapping[str, object]) -> object:
     if request.max_tokens is not None:
         return request.max_tokens
     return options.get("max_completion_tokens", DEFAULT_MAX_TOKENS)
-
-
-def _choice(blocks: tuple[_Block, ...], stop_reason: str | None) -> Choice:
-    text = "".join(b.text for b in blocks if b.type == "text")
-    reason = None if stop_reason is None else FINISH_REASONS.get(stop_reason, stop_reason)
-    return Choice(message=ChatMessage(content=text), finish_reason=reason)
-
-
-def _usage(said: _Usage) -> Usage:
-    """Anthropic counts cached input apart; OpenAI's prompt tokens are all of the input."""
-    prompt = said.input_tokens + (said.cache_creation_input_tokens or 0) + (said.cache_read_input_tokens or 0)
-    return Usage(prompt_tokens=prompt, completion_tokens=said.output_tokens, total_tokens=prompt + said.output_tokens)

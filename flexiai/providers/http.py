@@ -6,14 +6,17 @@ Rules
 * Redirects are not followed: the key goes to the configured address and nowhere else.
 * A key never appears in an error, even when the server echoes it; no aiohttp exception (it holds the request's headers)
   is chained to one.
-* An answer is read up to MAX_ANSWER bytes.
+* An answer is read up to MAX_ANSWER bytes, streamed or not.
+* A stream's connection ends with it. Only after the last event is it kept for the next request, if the answer's end
+  comes within DRAIN_S: to make a new one costs more than that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -26,12 +29,14 @@ from flexiai.chat import ChatRequest
 from flexiai.core.outcome import Outcome, Trouble, classify
 from flexiai.errors import InvalidRequestError, ProviderError
 from flexiai.providers.address import secret_of, url_of
+from flexiai.providers.event_stream import EventParser, EventTooLarge, ServerEvent
 from flexiai.providers.retry_after import retry_after_s
 from flexiai.providers.session import connect_bound
 from flexiai.providers.troubles import TooLarge, VendorError, of_answer, of_exception
 from flexiai.types import ProviderConfig, RequestConfig
 
 MAX_ANSWER = 32 * 1024 * 1024
+DRAIN_S = 0.1
 _MESSAGE_LENGTH = 300
 _REQUEST_ID = istr("X-Request-ID")
 T = TypeVar("T")
@@ -74,19 +79,39 @@ class Endpoint:
         """The body of a 2xx answer to `payload`; ProviderError for anything else."""
         body, headers = self._encoded(payload), self._headers(request.request_id)
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self.session.post(
-                    self.url, data=body, headers=headers, timeout=self.timeout, allow_redirects=False
-                ) as response,
-            ):
+            async with asyncio.timeout(timeout_s), self._posted(body, headers) as response:
                 answer = await _read(response)
-        except (aiohttp.ClientError, OSError, TooLarge) as error:
+        except _BREAKS as error:
             failure = self._broken(error, timeout_s)
         else:
             if 200 <= response.status < 300:
                 return answer
             failure = self._refused(response.status, response.headers, answer)
+        raise failure
+
+    async def events(
+        self, payload: Mapping[str, object], request: ChatRequest, is_last: Callable[[ServerEvent], bool]
+    ) -> AsyncGenerator[ServerEvent, None]:
+        """The events of a 2xx answer to `payload`, up to the last one; ProviderError for anything else.
+
+        It does not bound its time: who closes or cancels it ends the connection.
+        """
+        body, headers = self._encoded(payload), self._headers(request.request_id)
+        try:
+            async with self._posted(body, headers) as response:
+                answer = None if _is_stream(response) else await _read(response)
+                parser, size = EventParser(), 0
+                async for chunk in response.content.iter_any():
+                    size = _bounded(size + len(chunk))
+                    for event in parser.feed(chunk):
+                        yield event
+                        if is_last(event):
+                            await _drain(response)
+                            return
+        except _BREAKS as error:
+            failure = self._broken(error)
+        else:
+            failure = self._no_stream(response, answer)
         raise failure
 
     def decode(self, decoder: msgspec.json.Decoder[T], answer: bytes) -> T:
@@ -97,6 +122,10 @@ class Endpoint:
             reason = str(error)
         raise self.malformed(reason)
 
+    def cut_off(self) -> ProviderError:
+        """The error for a stream that ended before its answer did."""
+        return self._error(Trouble.DISCONNECT, f"{_PHRASES[Trouble.DISCONNECT]} (the stream ended)")
+
     def malformed(self, reason: str) -> ProviderError:
         """The error for an answer that is not what the wire format promises."""
         return self._error(Trouble.MALFORMED, f"not a valid answer: {reason}")
@@ -106,6 +135,10 @@ class Endpoint:
         said = error if isinstance(error, VendorError) else VendorError(message=error)
         trouble = of_answer(200, said, default=Trouble.ERROR_BODY)
         return self._error(trouble, f"an error inside a 200: {said.message or 'no message'}", code=_first(said.codes))
+
+    def error_event(self, data: bytes) -> ProviderError:
+        """The error that an event of a stream told, as JSON."""
+        return self.error_inside(_said(data))
 
     def unsupported(self, what: str) -> ProviderError:
         """The error for a request that its wire format cannot say: the caller's, as a 400 of the vendor's."""
@@ -118,6 +151,9 @@ class Endpoint:
             reason = str(error)
         raise self.unsupported(f"what is not JSON ({reason})")
 
+    def _posted(self, body: bytes, headers: CIMultiDict[str]) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self.session.post(self.url, data=body, headers=headers, timeout=self.timeout, allow_redirects=False)
+
     def _headers(self, request_id: str | None) -> CIMultiDict[str]:
         if request_id is None or not (request_id.isascii() and request_id.isprintable()):
             return self.headers
@@ -125,9 +161,17 @@ class Endpoint:
         headers[_REQUEST_ID] = request_id
         return headers
 
-    def _broken(self, error: Exception, timeout_s: float) -> ProviderError:
+    def _no_stream(self, response: aiohttp.ClientResponse, answer: bytes | None) -> ProviderError:
+        if answer is None:
+            return self.cut_off()
+        if not 200 <= response.status < 300:
+            return self._refused(response.status, response.headers, answer)
+        said = _said(answer)
+        return self.malformed("it is not a stream") if said == VendorError() else self.error_inside(said)
+
+    def _broken(self, error: Exception, timeout_s: float | None = None) -> ProviderError:
         trouble = of_exception(error)
-        why = f"{timeout_s:g} s" if trouble is Trouble.TIMEOUT else _why(error)
+        why = f"{timeout_s:g} s" if trouble is Trouble.TIMEOUT and timeout_s is not None else _why(error)
         return self._error(trouble, f"{_PHRASES[trouble]} ({why})")
 
     def _refused(self, status: int, headers: Mapping[str, str], answer: bytes) -> ProviderError:
@@ -167,6 +211,7 @@ class Endpoint:
         return text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]}…"
 
 
+_BREAKS = (aiohttp.ClientError, OSError, TooLarge, EventTooLarge)
 _PHRASES = {
     Trouble.CONNECT: "no connection",
     Trouble.TIMEOUT: "no answer in time",
@@ -203,11 +248,25 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MAX_ANSWER:
-            raise TooLarge(f"more than {MAX_ANSWER} bytes")
+        size = _bounded(size + len(chunk))
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _bounded(size: int) -> int:
+    if size > MAX_ANSWER:
+        raise TooLarge(f"more than {MAX_ANSWER} bytes")
+    return size
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    with suppress(*_BREAKS):
+        async with asyncio.timeout(DRAIN_S):
+            await _read(response)
+
+
+def _is_stream(response: aiohttp.ClientResponse) -> bool:
+    return 200 <= response.status < 300 and response.content_type != "application/json"
 
 
 def _said(answer: bytes) -> VendorError:
@@ -220,7 +279,7 @@ def _said(answer: bytes) -> VendorError:
 def _why(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno and not isinstance(error, aiohttp.ClientSSLError):
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
-    return str(error) if isinstance(error, (TooLarge, aiohttp.ClientSSLError)) else type(error).__name__
+    return str(error) if isinstance(error, (TooLarge, EventTooLarge, aiohttp.ClientSSLError)) else type(error).__name__
 
 
 def _first(codes: tuple[str, ...]) -> str | None:

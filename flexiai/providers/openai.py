@@ -3,20 +3,26 @@
 Rules
 -----
 * Options go out as given; one that is None counts as not given.
-* Options whose answers `ChatCompletion` cannot carry (streams, tool calls, log probabilities, audio) are refused by
-  name, as the caller's own error: an answer with a part silently missing would be worse. See UNCARRIED.
-* A refusal in place of an answer becomes the content, with finish_reason content_filter, as with Anthropic.
+* Options whose answers could not be carried to the caller (log probabilities, audio, annotations, custom tools and the
+  functions of old) are refused by name, as the caller's own error: an answer with a part silently missing would be
+  worse. See UNCARRIED.
+* A stream is always asked for its usage: what it costs is to be known whether or not the caller wants to hear of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
 import aiohttp
 import msgspec
 
-from flexiai.chat import ChatCompletion, ChatMessage, ChatRequest, Choice, Usage
+from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
+from flexiai.providers.event_stream import ServerEvent
 from flexiai.providers.http import endpoint
-from flexiai.providers.options import given, refuse
-from flexiai.providers.troubles import VendorError
+from flexiai.providers.openai_answer import Chunk, Completion, Pieces, choice_of, usage_of
+from flexiai.providers.options import given, refuse, wants_usage
 from flexiai.types import ProviderConfig, RequestConfig
 
 BASE_URL = "https://api.openai.com/v1"
@@ -27,43 +33,15 @@ UNCARRIED = frozenset(
         "functions",
         "logprobs",
         "modalities",
-        "parallel_tool_calls",
+        "moderation",
         "stream",
-        "stream_options",
-        "tool_choice",
-        "tools",
         "top_logprobs",
+        "web_search_options",
     }
 )
-
-
-class _Message(msgspec.Struct, frozen=True):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct, frozen=True):
-    message: _Message
-    index: int = 0
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct, frozen=True):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-
-
-class _Completion(msgspec.Struct, frozen=True):
-    id: str = ""
-    model: str = ""
-    created: int = 0
-    choices: tuple[_Choice, ...] | None = None
-    usage: _Usage | None = None
-    error: VendorError | str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Completion)
+_DONE = b"[DONE]"
+_completion = msgspec.json.Decoder(Completion)
+_chunk = msgspec.json.Decoder(Chunk)
 
 
 class OpenAI:
@@ -77,8 +55,10 @@ class OpenAI:
 
     async def complete(self, request: ChatRequest, *, timeout_s: float) -> ChatCompletion:
         """Answer `request` within `timeout_s` seconds, or raise ProviderError."""
-        answer = await self._endpoint.post(self._payload(request), request, timeout_s)
-        said = self._endpoint.decode(_decoder, answer)
+        options = given(request.options)
+        refuse(options.keys() & {"stream_options"}, self._endpoint)
+        answer = await self._endpoint.post(self._payload(request, options), request, timeout_s)
+        said = self._endpoint.decode(_completion, answer)
         if said.error is not None:
             raise self._endpoint.error_inside(said.error)
         if not said.choices:
@@ -87,16 +67,41 @@ class OpenAI:
             id=said.id,
             model=said.model,
             created=said.created,
-            choices=tuple(_choice(c) for c in said.choices),
-            usage=_usage(said.usage),
+            choices=tuple(choice_of(c) for c in said.choices),
+            usage=usage_of(said.usage),
             provider=self._endpoint.provider,
         )
 
-    def _payload(self, request: ChatRequest) -> dict[str, object]:
-        payload = given(request.options)
-        refuse(payload.keys() & UNCARRIED, self._endpoint)
-        payload["model"] = request.model or self._model
-        payload["messages"] = request.messages
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        """Answer `request` in pieces, or raise ProviderError at whatever piece the answer breaks off."""
+        options = given(request.options)
+        options.pop("stream", None)
+        asked = options.get("stream_options")
+        payload = self._payload(request, options)
+        payload["stream"] = True
+        payload["stream_options"] = {**(asked if isinstance(asked, Mapping) else {}), "include_usage": True}
+        pieces = Pieces(self._endpoint.provider, wants_usage(options))
+        async with aclosing(self._endpoint.events(payload, request, _is_done)) as events:
+            async for event in events:
+                for chunk in pieces.rest() if _is_done(event) else pieces.add(self._said(event)):
+                    yield chunk
+        if not pieces.complete:
+            raise self._endpoint.malformed("it has no finish_reason")
+
+    def _said(self, event: ServerEvent) -> Chunk:
+        if event.name == b"error":
+            raise self._endpoint.error_event(event.data)
+        said = self._endpoint.decode(_chunk, event.data)
+        if said.error is not None:
+            raise self._endpoint.error_inside(said.error)
+        return said
+
+    def _payload(self, request: ChatRequest, options: Mapping[str, object]) -> dict[str, object]:
+        refuse(options.keys() & UNCARRIED, self._endpoint)
+        for kind in _kinds(options.get("tools")):
+            if kind != "function":
+                raise self._endpoint.unsupported(f"a tool of the type {kind}")
+        payload = {**options, "model": request.model or self._model, "messages": request.messages}
         if request.temperature is not None:
             payload["temperature"] = request.temperature
         if request.max_tokens is not None:
@@ -104,16 +109,10 @@ class OpenAI:
         return payload
 
 
-def _choice(said: _Choice) -> Choice:
-    message = said.message
-    if message.content is None and message.refusal is not None:
-        return Choice(index=said.index, message=ChatMessage(content=message.refusal), finish_reason="content_filter")
-    return Choice(index=said.index, message=ChatMessage(content=message.content), finish_reason=said.finish_reason)
+def _is_done(event: ServerEvent) -> bool:
+    return event.data.strip() == _DONE
 
 
-def _usage(said: _Usage | None) -> Usage:
-    if said is None:
-        return Usage()
-    return Usage(
-        prompt_tokens=said.prompt_tokens, completion_tokens=said.completion_tokens, total_tokens=said.total_tokens
-    )
+def _kinds(tools: Any) -> list[object]:
+    """The types of these tools; what is no list of tools is the vendor's to refuse."""
+    return [t.get("type") for t in tools if isinstance(t, Mapping)] if isinstance(tools, (list, tuple)) else []

@@ -15,6 +15,12 @@ def given(options: Mapping[str, Any]) -> dict[str, object]:
     return {k: v for k, v in options.items() if v is not None and not (v is False and k in _NO_IS_NOTHING)}
 
 
+def wants_usage(options: Mapping[str, object]) -> bool:
+    """Whether a stream is to tell its usage in a chunk of its own."""
+    asked = options.get("stream_options")
+    return isinstance(asked, Mapping) and bool(asked.get("include_usage"))
+
+
 def refuse(names: set[str], endpoint: Endpoint) -> None:
     """Refuse a request that has options of these names, if there are any."""
     if names:

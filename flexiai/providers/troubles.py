@@ -12,6 +12,7 @@ from aiohttp import ClientConnectorError, ClientError, ClientPayloadError, Clien
 from aiohttp import ServerFingerprintMismatch as WrongCertificate
 
 from flexiai.core.outcome import Trouble
+from flexiai.providers.event_stream import EventTooLarge
 
 
 class TooLarge(Exception):
@@ -25,6 +26,7 @@ BY_EXCEPTION: tuple[tuple[type[Exception], Trouble], ...] = (  # the first that 
     (TimeoutError, Trouble.TIMEOUT),
     (ClientResponseError, Trouble.MALFORMED),  # not HTTP
     (TooLarge, Trouble.MALFORMED),
+    (EventTooLarge, Trouble.MALFORMED),
     (ClientPayloadError, Trouble.DISCONNECT),  # the body broke off
     (ClientError, Trouble.DISCONNECT),  # the connection broke before the answer began
     (OSError, Trouble.DISCONNECT),

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from flexiai.chat import ChatCompletion, ChatRequest
+from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
 from flexiai.providers import build_provider, new_session
 from flexiai.types import ProviderConfig, RequestConfig
 
@@ -87,3 +87,28 @@ def ask(wire: str, scripted: Scripted, key: str | None = KEY, **fields: Any) -> 
     """The same, from a test that is not a coroutine."""
     fields.setdefault("messages", ({"role": "user", "content": "Hi."},))
     return asyncio.run(complete(wire, scripted, ChatRequest(**fields), key))
+
+
+async def stream(wire: str, scripted: Scripted, request: ChatRequest, key: str | None = KEY) -> list[ChatChunk]:
+    """The chunks that a provider of this wire format makes of the server's answer to `request`."""
+    settings = RequestConfig()
+    async with serving(scripted) as url, new_session(settings) as session:
+        provider = build_provider(config(wire, url, key), settings, session)
+        return [chunk async for chunk in provider.stream(request)]
+
+
+def ask_stream(wire: str, scripted: Scripted, **fields: Any) -> list[ChatChunk]:
+    """The same, from a test that is not a coroutine."""
+    fields.setdefault("messages", ({"role": "user", "content": "Hi."},))
+    return asyncio.run(stream(wire, scripted, ChatRequest(**fields)))
+
+
+def streaming(*events: Any, end: bytes = b"") -> Scripted:
+    """A server that answers with these events, each JSON (named by its type, if it has one) or bytes as they are."""
+    body = b"".join(e if isinstance(e, bytes) else _framed(e) for e in events) + end
+    return Scripted(body, headers={"Content-Type": "text/event-stream"})
+
+
+def _framed(event: dict[str, Any]) -> bytes:
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{name}data: {json.dumps(event)}\n\n".encode()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scripted import KEY, OK, WIRES, Scripted, ask
 
-from flexiai.chat import Usage
+from flexiai.chat import CompletionTokensDetails, PromptTokensDetails, Usage
 from flexiai.core.outcome import Outcome
 from flexiai.errors import InvalidRequestError
 from flexiai.providers.anthropic import DEFAULT_MAX_TOKENS
@@ -200,10 +200,22 @@ def test_anthropics_stop_reasons_become_openais(stop_reason: str | None, finish_
 
 
 def test_anthropics_cached_input_counts_as_prompt_and_other_blocks_are_no_text() -> None:
-    usage = {"input_tokens": 3, "output_tokens": 2, "cache_creation_input_tokens": 10, "cache_read_input_tokens": 100}
+    usage = {
+        "input_tokens": 3,
+        "output_tokens": 2,
+        "cache_creation_input_tokens": 10,
+        "cache_read_input_tokens": 100,
+        "output_tokens_details": {"thinking_tokens": 1},
+    }
     blocks = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "A"}, {"type": "text", "text": "B"}]
     answer = ask("anthropic", answering("anthropic", usage=usage, content=blocks))
-    assert answer.usage == Usage(prompt_tokens=113, completion_tokens=2, total_tokens=115)
+    assert answer.usage == Usage(
+        prompt_tokens=113,
+        completion_tokens=2,
+        total_tokens=115,
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=100, cache_write_tokens=10),
+        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=1),
+    )
     assert answer.choices[0].message.content == "AB"
 
 

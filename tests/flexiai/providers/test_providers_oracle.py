@@ -12,8 +12,8 @@ import anthropic
 import openai
 import pytest
 
-from flexiai.chat import ChatCompletion, ChatRequest
-from flexiai.core.outcome import Outcome
+from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
+from flexiai.core.outcome import Outcome, Trouble
 from flexiai.errors import ProviderError
 from flexiai.providers import build_provider, new_session
 from flexiai.types import ProviderConfig, RequestConfig
@@ -89,6 +89,9 @@ class Both:
         return await self._sdk.messages.create(
             model="m-1", system=system["content"], messages=[hi], max_tokens=max_tokens, **fields
         )
+
+    async def stream_ours(self, **fields: Any) -> list[ChatChunk]:
+        return [chunk async for chunk in self._ours.stream(ChatRequest(messages=HI, **fields))]
 
     async def failures(self) -> tuple[ProviderError, Exception]:
         """What each makes of the same failure."""
@@ -238,6 +241,55 @@ def test_a_stream_can_be_read_by_anthropics_sdk(server: ProviderProcess) -> None
     assert message.content[0].text == "vendor answers as m-1 to 3 words."
     assert message.stop_reason == "end_turn"
     assert message.usage.output_tokens == 7
+
+
+def test_openais_sdk_makes_the_same_of_a_stream(server: ProviderProcess) -> None:
+    async def scene() -> tuple[list[ChatChunk], list[Any]]:
+        async with both("openai", server) as asked:
+            options = {"stream_options": {"include_usage": True}}
+            theirs = await asked.ask_sdk(stream=True, **options)
+            return await asked.stream_ours(max_tokens=100, options=options), [chunk async for chunk in theirs]
+
+    def told(chunk: Any) -> tuple[Any, ...]:
+        choices = [(c.index, c.delta.role, c.delta.content, c.finish_reason) for c in chunk.choices]
+        return choices, chunk.usage and chunk.usage.total_tokens, chunk.model, chunk.object
+
+    ours, theirs = asyncio.run(scene())
+    assert [told(c) for c in ours] == [told(c) for c in theirs]
+
+
+def test_anthropics_sdk_makes_the_same_of_a_stream(server: ProviderProcess) -> None:
+    async def scene() -> tuple[list[ChatChunk], Any]:
+        async with both("anthropic", server) as asked:
+            system, hi = HI
+            asking = asked._sdk.messages.stream(model="m-1", max_tokens=100, system=system["content"], messages=[hi])
+            async with asking as stream:
+                return await asked.stream_ours(max_tokens=100), await stream.get_final_message()
+
+    ours, theirs = asyncio.run(scene())
+    assert "".join(c.choices[0].delta.content or "" for c in ours) == theirs.content[0].text
+    assert theirs.stop_reason == "end_turn"
+    assert ours[-1].choices[0].finish_reason == "stop"
+    assert ours[-1].usage is not None
+    assert ours[-1].usage.prompt_tokens == theirs.usage.input_tokens == 5
+    assert ours[-1].usage.completion_tokens == theirs.usage.output_tokens
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(
+    ("inject", "trouble"),
+    [("malformed", Trouble.MALFORMED), ("truncated", Trouble.DISCONNECT), ("error_body", Trouble.ERROR_BODY)],
+)
+def test_a_stream_that_breaks_is_a_failure(server: ProviderProcess, wire: str, inject: str, trouble: Trouble) -> None:
+    async def scene() -> ProviderError:
+        async with both(wire, server) as asked:
+            server.put(0, inject=inject)
+            with pytest.raises(ProviderError) as raised:
+                await asked.stream_ours()
+            return raised.value
+
+    error = asyncio.run(scene())
+    assert (error.trouble, error.outcome) == (trouble, Outcome.FAILURE)
 
 
 @pytest.mark.parametrize("wire", WIRES)
