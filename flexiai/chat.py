@@ -70,14 +70,17 @@ class CompletionTokensDetails(msgspec.Struct, frozen=True, kw_only=True, omit_de
     reasoning_tokens: int | None = None
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens. Details are None where the vendor gives none."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
+
+
+NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
 
 
 class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: tuple[Choice, ...]
     provider: str
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     created: int = 0
     object: Literal["chat.completion"] = "chat.completion"
 

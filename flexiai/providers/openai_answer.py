@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 from flexiai.chat import (
+    NO_USAGE,
     ChatChunk,
     ChatMessage,
     Choice,
@@ -116,7 +117,7 @@ def choice_of(said: _Choice) -> Choice:
 def usage_of(said: _Usage | None) -> Usage:
     """Its tokens; none if it does not tell."""
     if said is None:
-        return Usage()
+        return NO_USAGE
     return Usage(
         prompt_tokens=said.prompt_tokens,
         completion_tokens=said.completion_tokens,
