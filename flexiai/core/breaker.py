@@ -41,6 +41,7 @@ class Breaker:
     success_count     calls that succeeded, ever
     open_until        when a probe is due, while OPEN
     probes_in_flight  probe slots now taken
+    probes_succeeded  probes of this round that succeeded, those of the last holder of the right to probe included
     rounds            failed probe rounds since it first opened
     """
 
@@ -55,11 +56,11 @@ class Breaker:
         self.success_count = 0
         self.open_until = 0.0
         self.probes_in_flight = 0
+        self.probes_succeeded = 0
         self.rounds = 0
         self._rules = rules
         self._health = Health(rules)
         self._permit = Permit(provider, 0, probe=False)
-        self._probes_succeeded = 0
         self._told_until = 0.0  # when a probe is due by `circuit`
         self._left_alone_until = -math.inf  # by the longest Retry-After heard since it last closed
 
@@ -74,7 +75,7 @@ class Breaker:
             return self._permit
         if self.state is State.OPEN:
             return Refusal(self.provider, State.OPEN, now >= self.open_until, max(now, self.open_until))
-        if self.probes_in_flight + self._probes_succeeded >= self._rules.half_open_max_calls:
+        if self.probes_in_flight + self.probes_succeeded >= self._rules.half_open_max_calls:
             return Refusal(self.provider, State.HALF_OPEN, probe_due=False, retry_at=now)
         self.probes_in_flight += 1
         return self._permit
@@ -105,11 +106,16 @@ class Breaker:
         change = (self._after_probe if permit.probe else self._after_call)(outcome, now, asked_s, jitter)
         return Recorded(counted=True, transition=change) if change else _COUNTED
 
-    def grant_probe(self, now: float) -> Change | None:
-        """OPEN and due: HALF_OPEN, so that probes are admitted."""
+    def grant_probe(self, now: float, succeeded: int = 0) -> Change | None:
+        """OPEN and due: HALF_OPEN, so that probes are admitted. `succeeded`: probes of this round, at another worker.
+
+        One is left to do in any case: the worker that closes has seen for itself that the provider works.
+        """
         if self.state is not State.OPEN or now < self.open_until:
             return None
-        return self._move(State.HALF_OPEN, Cause.PROBE_GRANTED)
+        change = self._move(State.HALF_OPEN, Cause.PROBE_GRANTED)
+        self.probes_succeeded = min(succeeded, self._rules.half_open_max_calls - 1)
+        return change
 
     def revoke_probe(self, now: float) -> Change | None:
         """HALF_OPEN: OPEN again, due at once, and no probe's outcome counts any more."""
@@ -163,8 +169,8 @@ class Breaker:
         return self._open(Cause.PROBE_FAILED, now, max(asked_s, open_time_s(self._rules, self.rounds, jitter)))
 
     def _probe_succeeded(self, now: float) -> Change | None:
-        self._probes_succeeded += 1
-        if self._probes_succeeded < self._rules.half_open_max_calls:
+        self.probes_succeeded += 1
+        if self.probes_succeeded < self._rules.half_open_max_calls:
             return None
         change = self._close(Cause.PROBE_SUCCEEDED)
         self.proposal = self._proposed(now, 0.0)
@@ -235,7 +241,7 @@ class Breaker:
         self.reason = self.circuit.reason if cause is Cause.SYNC else cause
         self.generation += 1
         self.probes_in_flight = 0
-        self._probes_succeeded = 0
+        self.probes_succeeded = 0
         self._permit = Permit(self.provider, self.generation, probe=to is State.HALF_OPEN)
         return change
 

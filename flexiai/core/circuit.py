@@ -2,7 +2,9 @@
 
 Rules
 -----
-* A fact carries an `epoch` that grows by one at each accepted transition; the higher epoch wins.
+* A fact carries an `epoch` that grows at each accepted transition; the higher epoch wins. It is the store's time (ms)
+  of the transition, or one more than the last where that would not be more: a store that has lost epochs, and does not
+  know it, gives none of them twice.
 * Facts of one epoch are ordered by their content, OPEN above CLOSED, so that `merge` is a join: commutative,
   associative, idempotent. (One epoch has one content as long as the store keeps its promises.)
 * A worker that changed its mind sends a `Proposal`; `decide` says whether the store accepts it. `transition.lua` is
@@ -131,7 +133,7 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
         return None
     held = _held_after(stored, proposal, seen_ms, now_ms)
     return Circuit(
-        epoch=max(stored.epoch, proposal.base) + 1,
+        epoch=next_epoch(stored, proposal.base, now_ms),
         state=proposal.state,
         reason=proposal.reason,
         worker=proposal.worker,
@@ -144,6 +146,11 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
         held_for_ms=held.held_for_ms,
         note=held.note,
     )
+
+
+def next_epoch(stored: Circuit, base: int, now_ms: int) -> int:
+    """The epoch of a transition made on `base` that a store holding `stored` accepts at `now_ms`."""
+    return max(max(stored.epoch, base) + 1, now_ms)
 
 
 def reseed(stored: Circuit, known: Circuit) -> Circuit | None:

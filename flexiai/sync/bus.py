@@ -45,6 +45,14 @@ class Verdict:
     told: Told
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How far a round of probes has come: `succeeded` of them, on the record of `epoch`. None yet: all zero."""
+
+    epoch: int = 0
+    succeeded: int = 0
+
+
 class Subscription(Protocol):
     """A live subscription to every transition of the fleet."""
 
@@ -76,20 +84,21 @@ class Bus(Protocol):
         """Write back a record that the store has lost or holds otherwise (`core.circuit.reseed`)."""
         ...
 
-    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
-        """Take the probe lease if nobody has it (or `token` does); else its holder will know that it is wanted."""
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
+        """Take the probe lease if nobody has it (or the owner of `token` does): what its last holder has left of a
+        round. None: another has it, and will know that it is wanted. A token is `owner:number`."""
         ...
 
-    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
-        """Keep the probe lease; False if it is no longer ours."""
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
+        """Keep the probe lease; False if it is no longer ours. Whoever has it next goes on from `so_far`."""
         ...
 
-    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         """Keep the probe lease unused, unless another wants it; False if it was given up for that, or is not ours."""
         ...
 
-    async def release(self, provider: str, token: str) -> None:
-        """Give the probe lease back, if it is still ours."""
+    async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
+        """Give the probe lease back, if it is still ours; `so_far` is left to the next holder for `ttl_s`."""
         ...
 
     async def aclose(self) -> None:

@@ -2,13 +2,14 @@
 
     circuit_breaker:records                    a hash; field: provider, value: the record
     circuit_breaker:state:<provider>           a channel; message: the record and `at_ms`
-    circuit_breaker:lease:<provider>           a hash that expires: `holder` (a worker's token), `wanted`
+    circuit_breaker:lease:<provider>           a hash that expires: `holder` (owner:number), `wanted`, and how far the
+                                               round of probes has come: `succeeded` of them, on the record of `epoch`
 
-    {"epoch":7,"state":"OPEN","reason":"consecutive_failures","worker":"web-1:4711",
+    {"epoch":1763888400125,"state":"OPEN","reason":"consecutive_failures","worker":"web-1:4711",
      "since_ms":1763888400123,"open_for_ms":30000,"failure_count":5,"rounds":0,
      "mode":"normal","held_at_ms":0,"held_for_ms":0,"note":"","at_ms":1763888400125}
 
-epoch          grows by one at each transition; the higher one wins
+epoch          grows at each transition (its store time, or one more than the last); the higher one wins
 state          OPEN or CLOSED
 since_ms       store time (ms since 1970) of the evidence; an OPEN one may be probed at since_ms + open_for_ms, and a
                CLOSED one has all its traffic back then

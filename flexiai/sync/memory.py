@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 
 from flexiai.core.circuit import Circuit, Proposal, decide, reseed
 from flexiai.errors import SyncError
-from flexiai.sync.bus import Told, Verdict
+from flexiai.sync.bus import Round, Told, Verdict
+
+_NOTHING = Round()
 
 
 @dataclass(slots=True)
 class _Lease:
-    holder: str
+    """`holder` None: nobody's, but a round waits for the next one."""
+
+    holder: str | None
     until: float
     wanted: bool = False
+    so_far: Round = _NOTHING
 
 
 @dataclass(slots=True)
@@ -108,36 +113,40 @@ class MemoryBus:
         """`core.circuit.reseed`, at once."""
         return self._store.keep(provider, reseed(self._open.told(provider).circuit, circuit))
 
-    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
-        """Take the probe lease if nobody has it (or `token` does)."""
-        lease = self._open.lease(provider)
-        if lease is not None and lease.holder != token:
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
+        """Take the probe lease if nobody has it (or the owner of `token` does)."""
+        lease = self._open.lease(provider) or _Lease(None, 0.0)
+        if lease.holder is not None and _owner(lease.holder) != _owner(token):
             lease.wanted = True
-            return False
-        wanted = lease is not None and lease.wanted
-        self._store.leases[provider] = _Lease(token, self._store.now() + ttl_s, wanted)
-        return True
+            return None
+        self._store.leases[provider] = lease
+        lease.holder, lease.until = token, self._store.now() + ttl_s
+        return lease.so_far
 
-    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         """Keep the probe lease; False if it is no longer ours."""
         lease = self._open.lease(provider)
         if lease is None or lease.holder != token:
             return False
         lease.until = self._store.now() + ttl_s
+        lease.so_far = so_far if so_far.succeeded else _NOTHING
         return True
 
-    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         """Keep the probe lease unused, unless another wants it."""
         lease = self._open.lease(provider)
         if lease is not None and lease.holder == token and lease.wanted:
-            await self.release(provider, token)
-        return await self.renew(provider, token, ttl_s)
+            await self.release(provider, token, ttl_s, so_far)
+        return await self.renew(provider, token, ttl_s, so_far)
 
-    async def release(self, provider: str, token: str) -> None:
+    async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
         """Give the probe lease back, if it is still ours."""
         lease = self._open.lease(provider)
-        if lease is not None and lease.holder == token:
-            del self._store.leases[provider]
+        if lease is None or lease.holder != token:
+            return
+        del self._store.leases[provider]
+        if so_far.succeeded:
+            self._store.leases[provider] = _Lease(None, self._store.now() + ttl_s, so_far=so_far)
 
     async def aclose(self) -> None:
         """No further use."""
@@ -148,3 +157,9 @@ class MemoryBus:
         if self._closed:
             raise SyncError("this bus is closed")
         return self._store
+
+
+def _owner(token: str) -> str:
+    """Whose acquisition it is: a token is `owner:number`."""
+    owner, _, number = token.rpartition(":")
+    return owner if number.isdecimal() else token

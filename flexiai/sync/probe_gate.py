@@ -7,7 +7,9 @@ Rules
 * Between winning and granting all records are read: the last holder told its result before it gave the lease back.
 * A holder that nobody asks to probe keeps the lease only until another worker wants it. One whose lease is lost, or
   whose store is silent until it must have expired, stops probing.
-* The result of a probe reaches the store before the lease goes back, so that nobody probes in between.
+* The result of a probe reaches the store before the lease goes back, so that nobody probes in between. A round that is
+  not over goes to the next holder with the successes it has counted.
+* Each acquisition has a token of its own: a release that arrives late cannot free a newer one of the same worker.
 * Without the store each worker probes by itself ("alone"), later by its own jitter. When the store is back, such a
   probe needs the lease like any other.
 """
@@ -23,7 +25,7 @@ from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import State
 from flexiai.errors import SyncError
 from flexiai.events import ProbeLease
-from flexiai.sync.bus import Bus
+from flexiai.sync.bus import Bus, Round
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
@@ -53,7 +55,8 @@ class ProbeGate:
         self._facts = facts
         self._link = link
         self._config = site.config
-        self._token = f"{site.worker}:{site.rng.getrandbits(64):016x}"
+        self._owner = f"{site.worker}:{site.rng.getrandbits(64):016x}"
+        self._acquisition = 1  # the next one's number; one whose answer is lost is tried again under its own
         self._read_all = read_all
         self._wanted = asyncio.Event()
         self._stirred = asyncio.Event()
@@ -80,8 +83,8 @@ class ProbeGate:
             await self._wanted.wait()
             self._wanted.clear()
             try:
-                if self._probe_due() and await self._won():
-                    await self._hold()
+                if self._probe_due() and (handed := await self._won()) is not None:
+                    await self._hold(handed)
             except SyncError as error:
                 self._link.failed(error)
 
@@ -106,26 +109,27 @@ class ProbeGate:
             return self._site.now() >= self._breaker.open_until
         return self._breaker.state is State.HALF_OPEN
 
-    async def _won(self) -> bool:
+    async def _won(self) -> Round | None:
         asked_at = self._site.now()
-        won = await self._bus.acquire(self._breaker.provider, self._token, self._config.lease_s)
+        handed = await self._bus.acquire(self._breaker.provider, self._token, self._config.lease_s)
         self._link.answered()
-        if not won:
+        if handed is None:
             self._say("denied")
             self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
             await asyncio.sleep(self._site.rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
-            return False
+            return None
         self._held_until = asked_at + self._config.lease_s
         self._say("won")
-        return True
+        return handed
 
-    async def _hold(self) -> None:
+    async def _hold(self, handed: Round) -> None:
         try:
             await self._read_all()
         except SyncError:
             self._lost("lost")  # it expires by itself; a probe begun alone must not take it for held
             raise
-        self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._site.now()))
+        succeeded = handed.succeeded if handed.epoch == self._breaker.circuit.epoch else 0
+        self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._site.now(), succeeded))
         if await self._kept_while_half_open():
             await self._result_told()
             await self._give_back()
@@ -150,7 +154,7 @@ class ProbeGate:
         asked_at = self._site.now()
         keep = self._bus.retain if idle else self._bus.renew
         try:
-            kept = await keep(self._breaker.provider, self._token, self._config.lease_s)
+            kept = await keep(self._breaker.provider, self._token, self._config.lease_s, self._so_far())
         except SyncError as error:
             self._link.failed(error)
             return self._held_until is not None and self._site.now() < self._held_until
@@ -166,9 +170,10 @@ class ProbeGate:
             await self._stir_or(left_s)
 
     async def _give_back(self) -> None:
-        self._held_until = None
+        token, self._held_until = self._token, None
+        self._acquisition += 1
         try:
-            await self._bus.release(self._breaker.provider, self._token)
+            await self._bus.release(self._breaker.provider, token, self._config.lease_s, self._so_far())
         except SyncError:
             self._say("lost")  # it expires by itself
             raise
@@ -176,8 +181,19 @@ class ProbeGate:
 
     def _lost(self, how: Literal["released", "lost"]) -> None:
         self._held_until = None
+        self._acquisition += 1
         self._say(how)
         self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
+
+    @property
+    def _token(self) -> str:
+        return f"{self._owner}:{self._acquisition}"
+
+    def _so_far(self) -> Round:
+        """What the next holder may build upon; nothing where the round is over."""
+        if self._breaker.state is not State.HALF_OPEN:
+            return Round()
+        return Round(self._breaker.circuit.epoch, self._breaker.probes_succeeded)
 
     async def _stir_or(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):

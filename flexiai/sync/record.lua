@@ -39,6 +39,10 @@ local function is_held(r, now_ms)
   return r.mode ~= 'normal' and r.held_for_ms > 0 and r.held_at_ms + r.held_for_ms > now_ms
 end
 
+local function next_epoch(stored, base, now_ms)
+  return math.max(math.max(stored.epoch, base) + 1, now_ms)
+end
+
 local function fields_text(r)
   return string.format(
     '"epoch":%.0f,"state":"%s","reason":%s,"worker":%s,"since_ms":%.0f,"open_for_ms":%.0f,"failure_count":%.0f,"rounds":%.0f,'

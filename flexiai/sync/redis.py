@@ -24,7 +24,7 @@ from flexiai.core.circuit import Circuit, Proposal
 from flexiai.errors import SyncError
 from flexiai.sync import codec, scripts
 from flexiai.sync.address import Address
-from flexiai.sync.bus import Told, Verdict
+from flexiai.sync.bus import Round, Told, Verdict
 from flexiai.sync.codec import Malformed, log_malformed
 from flexiai.sync.redis_subscription import RedisSubscription
 from flexiai.sync.scripts import Script
@@ -110,29 +110,33 @@ class RedisBus:
             circuit.note,
         )
 
-    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
         """Take the probe lease if nobody has it (acquire.lua)."""
         lease = self._keys.lease(provider)
-        status, now_ms = await self._run(scripts.ACQUIRE, lease, token, round(ttl_s * 1000), self._latest_ms())
+        status, now_ms, *so_far = await self._run(scripts.ACQUIRE, lease, token, round(ttl_s * 1000), self._latest_ms())
         self._hear_clock(now_ms)
-        return self._in_time(status) == 1
+        return Round(*so_far) if self._in_time(status) == 1 else None
 
-    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         """Keep the probe lease; False if it is no longer ours."""
-        return bool(await self._run(scripts.RENEW, self._keys.lease(provider), token, round(ttl_s * 1000)))
+        return await self._lease(scripts.RENEW, provider, token, ttl_s, so_far)
 
-    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         """Keep the probe lease unused, unless another wants it."""
-        return bool(await self._run(scripts.RETAIN, self._keys.lease(provider), token, round(ttl_s * 1000)))
+        return await self._lease(scripts.RETAIN, provider, token, ttl_s, so_far)
 
-    async def release(self, provider: str, token: str) -> None:
+    async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
         """Give the probe lease back, if it is still ours."""
-        await self._run(scripts.RELEASE, self._keys.lease(provider), token)
+        await self._lease(scripts.RELEASE, provider, token, ttl_s, so_far)
 
     async def aclose(self) -> None:
         """Close every connection; SyncError if that takes longer than an operation may."""
         async with self._address.bounded(self._timeout_s):
             await self._way.aclose()
+
+    async def _lease(self, script: Script, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
+        ttl_ms = round(ttl_s * 1000)
+        return bool(await self._run(script, self._keys.lease(provider), token, ttl_ms, so_far.epoch, so_far.succeeded))
 
     async def _transition(self, script: Script, provider: str, *arguments: str | int) -> Verdict:
         channel = self._keys.channel(provider)

@@ -55,7 +55,7 @@ elseif held then
 end
 
 local accepted = {
-  epoch = math.max(stored.epoch, base) + 1,
+  epoch = next_epoch(stored, base, now_ms),
   state = state,
   reason = ARGV[6],
   worker = ARGV[7],

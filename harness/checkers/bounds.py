@@ -6,6 +6,7 @@ when what they wait for has not happened yet.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from harness.scenario import OpenLoad, Scenario
@@ -30,7 +31,7 @@ class Bounds:
     settle     rejoin, then propagate
     lease      until the probe lease of a worker that died is free again
     demand     until enough requests for a round of probes have come
-    answer     until the answers of a round of probes have come
+    answer     until the answers of a round of probes have come (they are under way together)
     """
 
     propagate: float
@@ -54,14 +55,20 @@ class Bounds:
             rejoin=rejoin,
             settle=rejoin + propagate,
             lease=sync.lease_s + sync.probe_idle_s,
-            demand=3 * breaker.half_open_max_calls * _gap_s(scenario),
-            answer=2 * breaker.half_open_max_calls * max(p.latency.p99 for p in scenario.providers),
+            demand=_demand(breaker.half_open_max_calls) * _gap_s(scenario),
+            answer=2 * max(p.latency.p99 for p in scenario.providers),
         )
 
     def recovery(self, open_for_s: float) -> float:
         """From the moment a probe of a healed provider is due until every worker may use it again."""
         alone = min(ALONE_SHARE * open_for_s, ALONE_MOST_S)
         return alone + self.lease + self.demand + self.answer + self.propagate
+
+
+def _demand(probes: int) -> float:
+    """How many mean gaps it may take until so many requests have come to whoever has the right to probe: Poisson's
+    mean and two of its deviations. A probe that succeeded counts whoever made it, so nothing begins anew."""
+    return probes + 2 * math.sqrt(probes)
 
 
 def _gap_s(scenario: Scenario) -> float:

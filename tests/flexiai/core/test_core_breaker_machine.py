@@ -110,18 +110,20 @@ class BreakerMachine(RuleBasedStateMachine):
             return OPEN, Cause.RETRY_AFTER
         return (OPEN, Cause.CONSECUTIVE_FAILURES) if self.failed >= self.rules.failure_threshold else None
 
-    @rule()
-    def grant(self) -> None:
+    @rule(succeeded=st.integers(0, 4))
+    def grant(self, succeeded: int) -> None:
         due = self.breaker.state is OPEN and self.now >= self.breaker.open_until
-        change = self.breaker.grant_probe(self.now)
+        change = self.breaker.grant_probe(self.now, succeeded)
         assert (change is not None) == due
         self._note(change)
+        if due:
+            self.probes_ok = min(succeeded, self.rules.half_open_max_calls - 1)
 
     @precondition(lambda self: self.breaker.state is OPEN)
     @rule()
     def a_probe_is_due_and_granted(self) -> None:
         self.now = max(self.now, self.breaker.open_until)
-        self.grant()
+        self._note(self.breaker.grant_probe(self.now))
 
     @rule()
     def revoke(self) -> None:

@@ -72,7 +72,7 @@ def test_of_one_epoch_the_stricter_hold_wins_and_then_open(a: Circuit, b: Circui
 def test_what_is_accepted_is_the_proposal_on_a_newer_epoch(stored: Circuit, proposal: Proposal, age_ms: int) -> None:
     accepted = decide(stored, proposal, age_ms, 10)
     if accepted is not None:
-        assert accepted.epoch == max(stored.epoch, proposal.base) + 1
+        assert accepted.epoch == max(stored.epoch + 1, proposal.base + 1, 10)
         assert (accepted.state, accepted.reason, accepted.worker) == (proposal.state, proposal.reason, proposal.worker)
         assert accepted.since_ms == 10 - age_ms
 

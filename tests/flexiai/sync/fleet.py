@@ -14,7 +14,7 @@ from flexiai.core.circuit import Circuit, Proposal, State
 from flexiai.core.outcome import Outcome
 from flexiai.errors import SyncError
 from flexiai.events import Event
-from flexiai.sync.bus import Bus, Subscription, Told, Verdict
+from flexiai.sync.bus import Bus, Round, Subscription, Told, Verdict
 from flexiai.sync.replicator import Replicator
 from flexiai.transitions import transition_event
 from flexiai.types import BreakerConfig, SyncConfig
@@ -148,21 +148,21 @@ class Faulty:
         self._check()
         return await self._bus.restore(provider, circuit)
 
-    async def acquire(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
         self._check()
         return await self._bus.acquire(provider, token, ttl_s)
 
-    async def renew(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         self._check()
-        return await self._bus.renew(provider, token, ttl_s)
+        return await self._bus.renew(provider, token, ttl_s, so_far)
 
-    async def retain(self, provider: str, token: str, ttl_s: float) -> bool:
+    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         self._check()
-        return await self._bus.retain(provider, token, ttl_s)
+        return await self._bus.retain(provider, token, ttl_s, so_far)
 
-    async def release(self, provider: str, token: str) -> None:
+    async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
         self._check()
-        await self._bus.release(provider, token)
+        await self._bus.release(provider, token, ttl_s, so_far)
 
     async def aclose(self) -> None:
         await self._bus.aclose()

@@ -76,7 +76,7 @@ def test_the_production_scripts_store_publish_and_read_back() -> None:
     clock.advance(1.0)
     stored = worker.ask("EVAL", scripts.TRANSITION.text, 1, "records", "p", "state:p", *proposal)
     record = json.loads(stored.split(b"\r\n")[3])
-    assert (record["epoch"], record["state"], record["since_ms"]) == (1, "OPEN", 1_700_000_000_750)
+    assert (record["state"], record["since_ms"]) == ("OPEN", 1_700_000_000_750)
     notice = json.loads(hearer.take().split(b"\r\n")[-2])
     assert notice == {**record, "at_ms": 1_700_000_001_000}
     assert json.loads(worker.ask("EVAL", scripts.READ.text, 1, "records").split(b"\r\n")[6]) == record
