@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,12 +70,23 @@ class RedisCounters:
 
 
 class RedisServer:
-    """One redis-server process. `port` None: a free one; `password`: what clients must say, if anything."""
+    """One redis-server process. `port` None: a free one; `password`: what clients must say, if anything.
 
-    def __init__(self, *, port: int | None = None, password: str | None = None, binary: Path | None = None) -> None:
+    `options`: more of its command line (`--replicaof`, …).
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        password: str | None = None,
+        binary: Path | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self._wanted = port
         self._password = password
         self._binary = binary
+        self._options = tuple(options)
         self._dir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -182,7 +193,8 @@ class RedisServer:
     def _command(self) -> list[str]:
         options = [str(self._binary), "--port", str(self.port), "--bind", HOST, "--dir", str(self._dir)]
         options += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
-        return [*options, "--requirepass", self._password] if self._password else options
+        options += ["--requirepass", self._password, "--masterauth", self._password] if self._password else []
+        return [*options, *self._options]
 
     @property
     def _log(self) -> Path:
