@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -67,21 +68,20 @@ class RedisReplicas:
 
     async def cut_replication(self) -> None:
         """The primary no longer feeds its replicas; all stay alive and reachable, and think no ill of each other."""
-        async with self.primary.client() as redis:
-            await redis.execute_command("ACL", "SETUSER", "default", "-psync", "-sync")
-            await redis.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        await self.primary.ask("ACL", "SETUSER", "default", "-psync", "-sync")
+        await self.primary.ask("CLIENT", "KILL", "TYPE", "replica")
 
     async def promote(self, replica: RedisServer) -> None:
         """Make a replica a primary of its own, with what it holds (REPLICAOF NO ONE)."""
-        async with replica.client() as redis:
-            await redis.execute_command("REPLICAOF", "NO", "ONE")
+        await replica.ask("REPLICAOF", "NO", "ONE")
 
     async def caught_up(self) -> None:
         """Returns when every replica holds all that the primary holds."""
         async with self.primary.client() as redis:
-            await redis.execute_command("SET", "flexiai-replicas-mark", "1")
-            acknowledged = await redis.execute_command("WAIT", len(self.replicas), int(START_TIMEOUT_S * 1000))
-            await redis.execute_command("DEL", "flexiai-replicas-mark")
+            execute: Any = redis.execute_command  # untyped in redis-py; one client, since WAIT is about its writes
+            await execute("SET", "flexiai-replicas-mark", "1")
+            acknowledged = await execute("WAIT", len(self.replicas), int(START_TIMEOUT_S * 1000))
+            await execute("DEL", "flexiai-replicas-mark")
         if acknowledged < len(self.replicas):
             raise WorldError(f"{acknowledged} of {len(self.replicas)} replicas follow their primary")
 
@@ -120,14 +120,12 @@ class Sentinel(RedisServer):
 
     async def primary_port(self) -> int:
         """Where this sentinel says that the primary is."""
-        async with self.client() as redis:
-            _, port = await redis.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        _, port = await self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return int(port)
 
     async def knows(self, replicas: int, sentinels: int) -> bool:
         """Whether it has found so many replicas and so many other sentinels."""
-        async with self.client() as redis:
-            flat = await redis.execute_command("SENTINEL", "MASTER", SERVICE)
+        flat = await self.ask("SENTINEL", "MASTER", SERVICE)
         told = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
         text = {str(_plain(name)): str(_plain(value)) for name, value in told.items()}
         return (int(text["num-slaves"]), int(text["num-other-sentinels"])) == (replicas, sentinels)
@@ -160,7 +158,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until servers are as they should be; WorldError after START_TIMEOUT_S."""
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            while not await _holds(condition):
+            while not await _holds(condition):  # noqa: ASYNC110  (it is another process's doing)
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise WorldError(f"not within {START_TIMEOUT_S:g} s: {what}") from None

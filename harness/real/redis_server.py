@@ -151,6 +151,12 @@ class RedisServer:
         publish: dict[str, Any] = by_command.get("cmdstat_publish", {"calls": 0})
         return RedisCounters(commands=int(stats["total_commands_processed"]), published=int(publish["calls"]))
 
+    async def ask(self, *words: str | int) -> Any:
+        """The reply to one command, as redis-py has parsed it; RedisError or OSError when there is none."""
+        async with self.client() as redis:
+            execute: Any = redis.execute_command  # untyped in redis-py
+            return await execute(*words)
+
     async def stop(self) -> None:
         """End it and remove its directory. May be called at any time, more than once."""
         await self.kill()
