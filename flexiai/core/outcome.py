@@ -32,7 +32,11 @@ class Trouble(StrEnum):
     DISCONNECT = "disconnect"  # the connection broke before the answer was complete
     STATUS = "status"  # an HTTP error status
     MALFORMED = "malformed"  # an answer that is not what the wire format promises
-    ERROR_BODY = "error_body"  # an error inside a 200
+    ERROR_BODY = "error_body"  # an error inside a 200, or in a stream that had begun
+    RATE_LIMIT = "rate_limit"  # asked to be left alone, not by a status
+    INVALID_REQUEST = "invalid_request"  # the caller's own doing, not said by a status (or by a misleading one)
+    UNSUPPORTED = "unsupported"  # the provider's format has no word for what the caller asks: it was not asked
+    MISCONFIGURED = "misconfigured"  # the deployment's own: its account is on hold, its configured model does not exist
     CONTENT_FILTER = "content_filter"  # the provider refused this content
     NO_CREDIT = "no_credit"  # the account is empty (vendors send it as 400, 402, 403 or 429)
     CANCELLED = "cancelled"  # the caller went away
@@ -47,10 +51,14 @@ _BY_TROUBLE = {
     Trouble.MALFORMED: Outcome.FAILURE,
     Trouble.ERROR_BODY: Outcome.FAILURE,
     Trouble.OTHER: Outcome.FAILURE,
+    Trouble.RATE_LIMIT: Outcome.RATE_LIMITED,
+    Trouble.INVALID_REQUEST: Outcome.NEUTRAL,
+    Trouble.UNSUPPORTED: Outcome.NEUTRAL,
     Trouble.CONTENT_FILTER: Outcome.NEUTRAL,
     Trouble.CANCELLED: Outcome.NEUTRAL,
     Trouble.DEADLINE: Outcome.NEUTRAL,
     Trouble.NO_CREDIT: Outcome.MISCONFIGURED,
+    Trouble.MISCONFIGURED: Outcome.MISCONFIGURED,
 }
 
 _BY_STATUS = {
@@ -58,6 +66,7 @@ _BY_STATUS = {
     402: Outcome.MISCONFIGURED,
     403: Outcome.MISCONFIGURED,
     408: Outcome.FAILURE,
+    409: Outcome.FAILURE,  # a chat request has nothing to be in conflict with: the provider's own locks
     429: Outcome.RATE_LIMITED,
 }
 

@@ -22,6 +22,7 @@ import msgspec
 
 from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest, Message
 from flexiai.providers.anthropic_answer import Answer, Event, Pieces, choice_of, usage_of
+from flexiai.providers.classification import ANTHROPIC
 from flexiai.providers.event_stream import ServerEvent
 from flexiai.providers.http import endpoint
 from flexiai.providers.options import given, refuse, wants_usage
@@ -50,6 +51,7 @@ class Anthropic:
             config,
             request,
             session,
+            vendor=ANTHROPIC,
             base_url=BASE_URL,
             path="v1/messages",
             auth=("x-api-key", ""),
@@ -61,7 +63,7 @@ class Anthropic:
         answer = await self._endpoint.post(self._payload(request), request, timeout_s)
         said = self._endpoint.decode(_answer, answer)
         if said.error is not None:
-            raise self._endpoint.error_inside(said.error)
+            raise self._endpoint.error_inside(said.error, request)
         if said.content is None:
             raise self._endpoint.malformed("it has no content")
         return ChatCompletion(
@@ -80,17 +82,17 @@ class Anthropic:
         pieces = Pieces(self._endpoint.provider, wants_usage(request.options))
         async with aclosing(self._endpoint.events(payload, request, _is_last)) as events:
             async for event in events:
-                for chunk in pieces.add(self._said(event)):
+                for chunk in pieces.add(self._said(event, request)):
                     yield chunk
         if not pieces.complete:
             raise self._endpoint.malformed("it has no stop_reason")
 
-    def _said(self, event: ServerEvent) -> Event:
+    def _said(self, event: ServerEvent, request: ChatRequest) -> Event:
         if event.name == b"error":
-            raise self._endpoint.error_event(event.data)
+            raise self._endpoint.error_event(event.data, request)
         said = self._endpoint.decode(_event, event.data)
         if said.error is not None:
-            raise self._endpoint.error_inside(said.error)
+            raise self._endpoint.error_inside(said.error, request)
         return said
 
     def _payload(self, request: ChatRequest) -> dict[str, object]:

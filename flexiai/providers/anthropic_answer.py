@@ -31,7 +31,7 @@ from flexiai.chat import (
     ToolCallDelta,
     Usage,
 )
-from flexiai.providers.troubles import VendorError
+from flexiai.providers.classification import VendorError
 
 FINISH_REASONS = {
     "end_turn": "stop",

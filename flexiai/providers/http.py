@@ -4,8 +4,8 @@ Rules
 -----
 * Nothing is retried here: the failover loop asks the breaker before every attempt.
 * Redirects are not followed: the key goes to the configured address and nowhere else.
-* A key never appears in an error, even when the server echoes it; no aiohttp exception (it holds the request's headers)
-  is chained to one.
+* A key, or a part of it, never appears in an error, even when the server echoes it; no aiohttp exception (it holds the
+  request's headers) is chained to one.
 * An answer is read up to MAX_ANSWER bytes, streamed or not.
 * A stream's connection ends with it. Only after the last event is it kept for the next request, if the answer's end
   comes within DRAIN_S: to make a new one costs more than that.
@@ -29,15 +29,17 @@ from flexiai.chat import ChatRequest
 from flexiai.core.outcome import Outcome, Trouble, classify
 from flexiai.errors import InvalidRequestError, ProviderError
 from flexiai.providers.address import secret_of, url_of
+from flexiai.providers.classification import TooLarge, Vendor, VendorError, of_answer, of_exception
 from flexiai.providers.event_stream import EventParser, EventTooLarge, ServerEvent
+from flexiai.providers.masking import masked
 from flexiai.providers.retry_after import retry_after_s
 from flexiai.providers.session import connect_bound
-from flexiai.providers.troubles import TooLarge, VendorError, of_answer, of_exception
 from flexiai.types import ProviderConfig, RequestConfig
 
 MAX_ANSWER = 32 * 1024 * 1024
 DRAIN_S = 0.1
 _MESSAGE_LENGTH = 300
+_READ_LENGTH = 4096  # of a message: the rest is cut off unread
 _REQUEST_ID = istr("X-Request-ID")
 T = TypeVar("T")
 
@@ -69,6 +71,7 @@ class Endpoint:
     """Where one provider's requests go. `provider`: its name; `secret`: what no message may show."""
 
     provider: str
+    vendor: Vendor
     url: URL
     session: aiohttp.ClientSession
     timeout: aiohttp.ClientTimeout
@@ -86,7 +89,7 @@ class Endpoint:
         else:
             if 200 <= response.status < 300:
                 return answer
-            failure = self._refused(response.status, response.headers, answer)
+            failure = self._refused(response, answer, request)
         raise failure
 
     async def events(
@@ -111,7 +114,7 @@ class Endpoint:
         except _BREAKS as error:
             failure = self._broken(error)
         else:
-            failure = self._no_stream(response, answer)
+            failure = self._no_stream(response, answer, request)
         raise failure
 
     def decode(self, decoder: msgspec.json.Decoder[T], answer: bytes) -> T:
@@ -130,19 +133,20 @@ class Endpoint:
         """The error for an answer that is not what the wire format promises."""
         return self._error(Trouble.MALFORMED, f"not a valid answer: {reason}")
 
-    def error_inside(self, error: VendorError | str) -> ProviderError:
-        """The error for a 200 that holds an error."""
+    def error_inside(self, error: VendorError | str, request: ChatRequest) -> ProviderError:
+        """The error for a 200 that holds an error, or for a stream in which one came."""
         said = error if isinstance(error, VendorError) else VendorError(message=error)
-        trouble = of_answer(200, said, default=Trouble.ERROR_BODY)
+        trouble = of_answer(self.vendor, None, said, own_model=request.model is None)
         return self._error(trouble, f"an error inside a 200: {said.message or 'no message'}", code=_first(said.codes))
 
-    def error_event(self, data: bytes) -> ProviderError:
+    def error_event(self, data: bytes, request: ChatRequest) -> ProviderError:
         """The error that an event of a stream told, as JSON."""
-        return self.error_inside(_said(data))
+        return self.error_inside(_said(data), request)
 
     def unsupported(self, what: str) -> ProviderError:
         """The error for a request that its wire format cannot say: the caller's, as a 400 of the vendor's."""
-        return self._error(Trouble.STATUS, f"cannot be asked for {what}", status=400, code="unsupported")
+        message = f"{self.provider} cannot be asked for {what}"
+        return self._error(Trouble.UNSUPPORTED, message, status=400, code="unsupported")
 
     def _encoded(self, payload: Mapping[str, object]) -> bytes:
         try:
@@ -161,26 +165,26 @@ class Endpoint:
         headers[_REQUEST_ID] = request_id
         return headers
 
-    def _no_stream(self, response: aiohttp.ClientResponse, answer: bytes | None) -> ProviderError:
+    def _no_stream(self, response: aiohttp.ClientResponse, answer: bytes | None, request: ChatRequest) -> ProviderError:
         if answer is None:
             return self.cut_off()
         if not 200 <= response.status < 300:
-            return self._refused(response.status, response.headers, answer)
+            return self._refused(response, answer, request)
         said = _said(answer)
-        return self.malformed("it is not a stream") if said == VendorError() else self.error_inside(said)
+        return self.malformed("it is not a stream") if said == VendorError() else self.error_inside(said, request)
 
     def _broken(self, error: Exception, timeout_s: float | None = None) -> ProviderError:
         trouble = of_exception(error)
         why = f"{timeout_s:g} s" if trouble is Trouble.TIMEOUT and timeout_s is not None else _why(error)
         return self._error(trouble, f"{_PHRASES[trouble]} ({why})")
 
-    def _refused(self, status: int, headers: Mapping[str, str], answer: bytes) -> ProviderError:
-        said = _said(answer)
+    def _refused(self, response: aiohttp.ClientResponse, answer: bytes, request: ChatRequest) -> ProviderError:
+        status, said = response.status, _said(answer)
         return self._error(
-            of_answer(status, said),
+            of_answer(self.vendor, status, said, own_model=request.model is None),
             f"HTTP {status}: {said.message}" if said.message else f"HTTP {status}",
             status=status,
-            wait_s=retry_after_s(headers),
+            wait_s=retry_after_s(response.headers),
             code=_first(said.codes),
         )
 
@@ -205,9 +209,7 @@ class Endpoint:
 
     def _clean(self, text: str) -> str:
         """One line of bounded length without the key (which is taken out before a cut could leave a part of it)."""
-        if self.secret:
-            text = text.replace(self.secret, "***")
-        text = " ".join(text.split())
+        text = " ".join(masked(text[:_READ_LENGTH], self.secret).split())
         return text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]}…"
 
 
@@ -225,6 +227,7 @@ def endpoint(
     request: RequestConfig,
     session: aiohttp.ClientSession,
     *,
+    vendor: Vendor,
     base_url: str,
     path: str,
     auth: tuple[str, str],
@@ -232,14 +235,15 @@ def endpoint(
 ) -> Endpoint:
     """The endpoint of `config` at `path` below its base URL (`base_url` unless configured).
 
-    `auth` is a header's name and the words before the key in it. ConfigurationError names a setting that cannot work.
+    `vendor` says what its answers mean; `auth` is a header's name and the words before the key in it.
+    ConfigurationError names a setting that cannot work.
     """
     secret = secret_of(config)
     sent = CIMultiDict({istr("Content-Type"): "application/json", istr("User-Agent"): "flexiai"})
     sent.update({istr(name): value for name, value in (headers or {}).items()})
     if secret:
         sent[istr(auth[0])] = f"{auth[1]}{secret}"
-    return Endpoint(config.name, url_of(config, base_url, path), session, connect_bound(request), sent, secret)
+    return Endpoint(config.name, vendor, url_of(config, base_url, path), session, connect_bound(request), sent, secret)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

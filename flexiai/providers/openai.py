@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 
 from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
+from flexiai.providers.classification import OPENAI
 from flexiai.providers.event_stream import ServerEvent
 from flexiai.providers.http import endpoint
 from flexiai.providers.openai_answer import Chunk, Completion, Pieces, choice_of, usage_of
@@ -50,7 +51,13 @@ class OpenAI:
     def __init__(self, config: ProviderConfig, request: RequestConfig, session: aiohttp.ClientSession) -> None:
         self._model = config.model
         self._endpoint = endpoint(
-            config, request, session, base_url=BASE_URL, path="chat/completions", auth=("Authorization", "Bearer ")
+            config,
+            request,
+            session,
+            vendor=OPENAI,
+            base_url=BASE_URL,
+            path="chat/completions",
+            auth=("Authorization", "Bearer "),
         )
 
     async def complete(self, request: ChatRequest, *, timeout_s: float) -> ChatCompletion:
@@ -60,7 +67,7 @@ class OpenAI:
         answer = await self._endpoint.post(self._payload(request, options), request, timeout_s)
         said = self._endpoint.decode(_completion, answer)
         if said.error is not None:
-            raise self._endpoint.error_inside(said.error)
+            raise self._endpoint.error_inside(said.error, request)
         if not said.choices:
             raise self._endpoint.malformed("it has no choices")
         return ChatCompletion(
@@ -83,17 +90,17 @@ class OpenAI:
         pieces = Pieces(self._endpoint.provider, wants_usage(options))
         async with aclosing(self._endpoint.events(payload, request, _is_done)) as events:
             async for event in events:
-                for chunk in pieces.rest() if _is_done(event) else pieces.add(self._said(event)):
+                for chunk in pieces.rest() if _is_done(event) else pieces.add(self._said(event, request)):
                     yield chunk
         if not pieces.complete:
             raise self._endpoint.malformed("it has no finish_reason")
 
-    def _said(self, event: ServerEvent) -> Chunk:
+    def _said(self, event: ServerEvent, request: ChatRequest) -> Chunk:
         if event.name == b"error":
-            raise self._endpoint.error_event(event.data)
+            raise self._endpoint.error_event(event.data, request)
         said = self._endpoint.decode(_chunk, event.data)
         if said.error is not None:
-            raise self._endpoint.error_inside(said.error)
+            raise self._endpoint.error_inside(said.error, request)
         return said
 
     def _payload(self, request: ChatRequest, options: Mapping[str, object]) -> dict[str, object]:

@@ -29,7 +29,7 @@ from flexiai.chat import (
     ToolCallDelta,
     Usage,
 )
-from flexiai.providers.troubles import VendorError
+from flexiai.providers.classification import VendorError
 
 REFUSED = "content_filter"
 

@@ -48,7 +48,9 @@ class Standing:
     def answer(self, provider: str) -> ProviderError:
         """Its answer, as an HTTP adapter raises it."""
         wait_s = self.fault.retry_after if isinstance(self.fault, ProviderRateLimit) else None
-        return refusal(provider, Trouble.STATUS, f"HTTP {self.status}", self.status, wait_s)
+        # The load names no model: what is not found is then the one that the provider is configured with.
+        trouble = Trouble.MISCONFIGURED if self.status == 404 else Trouble.STATUS
+        return refusal(provider, trouble, f"HTTP {self.status}", self.status, wait_s)
 
 
 def refusal(

@@ -37,8 +37,8 @@ OUTCOME_OF_CLASS: tuple[tuple[str, Outcome], ...] = (  # of both SDKs; the first
     ("APIConnectionError", Outcome.FAILURE),
     ("APIResponseValidationError", Outcome.FAILURE),
     ("BadRequestError", Outcome.NEUTRAL),
-    ("NotFoundError", Outcome.NEUTRAL),
-    ("ConflictError", Outcome.NEUTRAL),
+    ("NotFoundError", Outcome.MISCONFIGURED),  # nobody here named a model but the configuration
+    ("ConflictError", Outcome.FAILURE),  # both SDKs try again
     ("ContentTooLargeError", Outcome.NEUTRAL),
     ("UnprocessableEntityError", Outcome.NEUTRAL),
     ("JSONDecodeError", Outcome.FAILURE),  # a body that is not JSON leaves both SDKs as this
@@ -204,7 +204,8 @@ def test_a_rate_limit_tells_how_long(server: ProviderProcess, wire: str) -> None
 def test_the_same_words_from_an_error(server: ProviderProcess, wire: str) -> None:
     async def scene() -> tuple[ProviderError, Any]:
         async with both(wire, server) as asked:
-            server.put(0, inject="error", status=429, code="insufficient_quota", message="You exceeded your quota.")
+            code = "insufficient_quota" if wire == "openai" else "billing_error"
+            server.put(0, inject="error", status=429, code=code, message="You exceeded your quota.")
             return await asked.failures()
 
     ours, theirs = asyncio.run(scene())

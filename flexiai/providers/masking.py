@@ -1,0 +1,42 @@
+"""Keys out of messages: what a vendor quotes of one is as good as the key to who looks over a shoulder. Pure.
+
+Rules
+-----
+* Every run of PART or more characters that also stands in the key is masked, wherever it begins and ends in the key.
+* So is what a vendor has masked itself, such as `sk-abc***xyz` or `sk-...wxyz`: its rest is a part of a key too, though
+  possibly of another one than ours.
+* A key shorter than PART is masked where it stands as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+PART = 8
+_half_masked = re.compile(r"[\w-]*(?:\*{3,}|\u2022{3,})[\w*\u2022-]*|\w+-[\w-]*(?:\.{3,}|\u2026)[\w-]+")
+
+
+def masked(text: str, secret: str | None) -> str:
+    """`text` without any part of `secret` that is long enough to matter."""
+    if secret:
+        text = _without_parts(text, secret)
+    return _half_masked.sub(MASK, text)
+
+
+def _without_parts(text: str, secret: str) -> str:
+    width = min(PART, len(secret))
+    parts = {secret[i : i + width] for i in range(len(secret) - width + 1)}
+    kept: list[str] = []
+    end = 0  # of what has been kept or masked
+    at = 0
+    while at + width <= len(text):
+        if text[at : at + width] not in parts:
+            at += 1
+            continue
+        begin, at = at, at + width
+        while text[at - width + 1 : at + 1] in parts:
+            at += 1
+        kept += (text[end:begin], MASK)
+        end = at
+    return "".join(kept) + text[end:]
