@@ -127,10 +127,10 @@ def _owed_by(case: Case, window: Window) -> Iterator[str]:
             yield "recovers"
             if not case.redis_windows:
                 yield "converges"
-    elif of == "redis" and not window.fault.instant:
+    elif window.fault.on_redis and not window.fault.instant:
         yield "redis-off-path"
         lasting = window.end - window.start > 2 * case.bounds.notice
-        if window.healed and (name == "kill" or (name in ("pause", "partition") and lasting)):
+        if window.healed and (name in ("kill", "restart", "failover") or (name in ("pause", "partition") and lasting)):
             yield "rejoins"
     elif of == "worker" and name in ("kill", "restart") and _into_outage(case, window):
         yield "joiner-knows"

@@ -76,8 +76,8 @@ class Case:
 
     @cached_property
     def redis_windows(self) -> tuple[Window, ...]:
-        """The faults that were put on Redis."""
-        return tuple(w for w in self.windows if w.fault.of == "redis")
+        """The faults that were put on Redis, or on the way to it."""
+        return tuple(w for w in self.windows if w.fault.on_redis)
 
     @cached_property
     def quiet_since(self) -> float:

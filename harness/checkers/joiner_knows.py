@@ -49,7 +49,7 @@ def _fleets(case: Case, life: Life, provider: str) -> RecordApplied | None:
 
 def _kept_away(case: Case, life: Life) -> bool:
     ready = life.ready if life.ready is not None else math.inf
-    lost = (w.span for w in case.redis_windows if w.fault.name in ("flush", "kill"))
+    lost = (w.span for w in case.redis_windows if w.fault.forgets)
     return meets_any(case.cuts[life.worker], life.began, ready) or meets_any(
         lost, life.began - case.bounds.settle, ready
     )

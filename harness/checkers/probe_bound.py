@@ -61,7 +61,7 @@ def _over_workers(case: Case, probes: list[tuple[Attempt, Span]], tally: Tally) 
 def _with_redis(case: Case, probe: Attempt, life: Span) -> bool:
     worker, since = probe.started.worker, life.start - case.bounds.lease
     until = min(life.end, case.end)
-    lost = (w.span for w in case.redis_windows if w.fault.name in ("flush", "kill"))
+    lost = (w.span for w in case.redis_windows if w.fault.forgets)
     return not (
         meets_any(case.cuts[worker], life.start, until)
         or meets_any(lost, since, until)

@@ -3,8 +3,8 @@
 An occasion is a worker, alive to the end, that
 
 * said so (SyncDown), or was ready without the store (WorkerReady, not synced); or
-* must have lost it: Redis was killed while it lived, or a pause or partition cut it off for longer than it takes to
-  notice a dead subscription. Not to notice is to be deaf.
+* must have lost it: Redis was killed or restarted while it lived, or a pause or partition cut it off for longer than
+  it takes to notice a dead subscription. Not to notice is to be deaf.
 
 It needs a SyncUp after the loss (for a fault: after the fault began), by `rejoin` after the last thing that stood in
 its way was over. While a Redis fault lasts to the end there is nothing to demand.
@@ -58,7 +58,7 @@ def _must_notice(case: Case, life: Life, window: Window) -> bool:
     if life.paused(window.start, window.end):
         return False
     long = window.end - window.start > case.bounds.notice + SLACK_S
-    return window.fault.name == "kill" or (window.fault.name in ("pause", "partition") and long)
+    return window.fault.name in ("kill", "restart") or (window.fault.name in ("pause", "partition") and long)
 
 
 def _in_the_way(case: Case, life: Life) -> list[float]:

@@ -53,7 +53,7 @@ class Window:
 
     def spoils(self, provider: str) -> bool:
         """Whether it can make attempts on `provider` fail, for some worker at least."""
-        return self.fault.of == "provider" and self.fault.provider == provider
+        return self.fault.on_provider(provider)
 
     def takes_answers(self, provider: str) -> bool:
         """Whether it takes `provider`'s answers away from everybody."""
@@ -94,14 +94,15 @@ def quiet_since(windows: tuple[Window, ...], kinds: Kinds) -> float:
 
 
 def cuts_of(life: Life, windows: tuple[Window, ...], bounds: Bounds) -> list[Span]:
-    """When a fault stood between this worker and the store: the fault, and the way back from it.
+    """When a fault stood between this worker and the store: the fault, and the way back from it. That messages are lost
+    is no such thing: they may be.
 
     The way back ends with the SyncUp that follows a SyncDown caused by the fault, and never lasts longer than
     `rejoin`: who takes longer has no excuse.
     """
     cuts = []
     for window in windows:
-        if window.fault.of == "redis" and window.touches(life):
+        if window.fault.on_redis and window.fault.name != "drop_messages" and window.touches(life):
             back = window.end + bounds.rejoin
             ups = [t for t, up in life.sync if up and window.end < t <= back and _lost_in(life, window, t, bounds)]
             cuts.append(Span(window.start, max(ups, default=window.end)))

@@ -19,7 +19,24 @@ from harness.faults.provider import (
     ProviderRateLimit,
     ProviderRefuse,
 )
-from harness.faults.redis import RedisFlush, RedisKill, RedisLatency, RedisPartition, RedisPause
+from harness.faults.redis import (
+    RedisDropMessages,
+    RedisFailover,
+    RedisFlush,
+    RedisKill,
+    RedisLatency,
+    RedisLoading,
+    RedisNoAuth,
+    RedisOom,
+    RedisOverflow,
+    RedisPartition,
+    RedisPause,
+    RedisReadonly,
+    RedisRefuse,
+    RedisReset,
+    RedisRestart,
+    RedisSubscribersKilled,
+)
 from harness.faults.worker import WorkerKill, WorkerPause, WorkerRestart
 
 KINDS: tuple[type[Fault], ...] = (*provider.KINDS, *redis.KINDS, *worker.KINDS)
@@ -43,11 +60,22 @@ __all__ = [
     "ProviderPartition",
     "ProviderRateLimit",
     "ProviderRefuse",
+    "RedisDropMessages",
+    "RedisFailover",
     "RedisFlush",
     "RedisKill",
     "RedisLatency",
+    "RedisLoading",
+    "RedisNoAuth",
+    "RedisOom",
+    "RedisOverflow",
     "RedisPartition",
     "RedisPause",
+    "RedisReadonly",
+    "RedisRefuse",
+    "RedisReset",
+    "RedisRestart",
+    "RedisSubscribersKilled",
     "Role",
     "Some",
     "WorkerKill",

@@ -41,6 +41,7 @@ class Fault(BaseModel):
     why_not: ClassVar[str] = ""  # why it cannot be done in the other world, where `worlds` has but one
     needs_for: ClassVar[bool] = False
     instant: ClassVar[bool] = False  # happens at a moment; `for` means nothing
+    forgets: ClassVar[bool] = False  # Redis may lose what it held
     rules_out: ClassVar[frozenset[str]] = frozenset()  # faults on the same target that cannot overlap with it
 
     id: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
@@ -69,6 +70,15 @@ class Fault(BaseModel):
     def workers_choice(self) -> Any:
         """Which workers it is put on, if it is put on workers."""
         return getattr(self, "workers", None)
+
+    @property
+    def on_redis(self) -> bool:
+        """Whether it stands between workers and Redis, or is Redis' own."""
+        return self.of in ("redis", "network")
+
+    def on_provider(self, name: str) -> bool:
+        """Whether it stands between workers and a provider, or is the provider's own."""
+        return self.of == "network" or (self.of == "provider" and self.provider == name)
 
     def begins(self, base: float, duration: float, rng: Random) -> list[float]:
         """When it begins, each time, counted from `base` (the run's begin, or what it waits for)."""

@@ -163,7 +163,8 @@ class Network:
         self._bandwidth = bandwidth
         self._hosts: dict[str, Host] = {}
         self._paths: dict[tuple[str, str], Path] = {}
-        self._disturbances: tuple[Disturbance, ...] = ()
+        self._disturbances: tuple[Disturbance, ...] = ()  # those that shape what travels
+        self._refusals: list[Disturbance] = []
 
     def host(self, name: str) -> Host:
         """The host of that name; made when first asked for."""
@@ -197,10 +198,14 @@ class Network:
 
     def disturb(self, disturbance: Disturbance) -> None:
         """Put a disturbance in effect."""
-        self._shape((*self._disturbances, disturbance))
+        if disturbance.effect == "refuse":
+            self._refusals.append(disturbance)
+        else:
+            self._shape((*self._disturbances, disturbance))
 
     def heal(self, disturbance: Disturbance) -> None:
         """End a disturbance."""
+        self._refusals = [d for d in self._refusals if d is not disturbance]
         self._shape(tuple(d for d in self._disturbances if d is not disturbance))
 
     def path(self, source: str, target: str) -> Path:
@@ -220,11 +225,17 @@ class Network:
     def _covering(self, path: Path) -> tuple[Disturbance, ...]:
         return tuple(d for d in self._disturbances if d.covers(path.source, path.target))
 
+    def _refuses(self, source: str, target: str) -> bool:
+        refusing = [d for d in self._refusals if d.covers(source, target)]
+        for disturbance in refusing:
+            disturbance.affected += 1
+        return bool(refusing)
+
     def _accept(self, source: str, target: str, port: int, done: Connected) -> None:
         there, back = self.path(source, target), self.path(target, source)
         host = self.host(target)
         listener = host.listeners.get(port)
-        if listener is None:
+        if listener is None or self._refuses(source, target):
             host.refused += 1
             refused = ConnectionRefusedError(ECONNREFUSED, f"Connect call failed ('{target}', {port})")
             back.carry(Lane(), 0, done, refused)

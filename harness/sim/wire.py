@@ -4,8 +4,9 @@ Rules
 -----
 * Every segment takes its path's latency, and never overtakes an earlier one of its connection.
 * A disturbance covers the paths between two groups of hosts, one way or both, and gives one verdict:
-  `delay` takes longer; `hold` keeps the segments and lets them go, in order, when it is healed (as retransmission
-  would); `drop` loses them, and the connection with them: it is reset when it is next used after the heal.
+  `delay` takes longer; `throttle` lets so many bytes through in a second; `hold` keeps the segments and lets them go,
+  in order, when it is healed (as retransmission would); `drop` loses them, and the connection with them: it is reset
+  when it is next used after the heal; `refuse` lets no new connection come about.
 * A disturbance counts the segments it touched: the evidence that it did something.
 * What is already on the wire when a disturbance begins arrives.
 """
@@ -18,17 +19,30 @@ from typing import Literal
 from harness.sim.chance import Sampler
 from harness.sim.engine import Engine
 
-Effect = Literal["delay", "hold", "drop"]
+Effect = Literal["delay", "throttle", "hold", "drop", "refuse"]
 SEGMENT_BYTES = 65_536
 
 
 class Disturbance:
-    """Something wrong between two groups of hosts. `affected`: segments it touched so far."""
+    """Something wrong between two groups of hosts. `affected`: segments it touched so far.
+
+    add   how much longer a segment takes (delay); rate: bytes per second (throttle)
+    """
 
     def __init__(
-        self, near: frozenset[str], far: frozenset[str], effect: Effect, *, add_s: float = 0.0, one_way: bool = False
+        self,
+        near: frozenset[str],
+        far: frozenset[str],
+        effect: Effect,
+        *,
+        add_s: float = 0.0,
+        add: Sampler | None = None,
+        rate: float = 0.0,
+        one_way: bool = False,
     ) -> None:
-        self.near, self.far, self.effect, self.add_s, self.one_way = near, far, effect, add_s, one_way
+        self.near, self.far, self.effect, self.one_way = near, far, effect, one_way
+        self.add: Sampler = add or (lambda: add_s)
+        self.rate = rate
         self.affected = 0
 
     def covers(self, source: str, target: str) -> bool:
@@ -87,12 +101,15 @@ class Path:
         elif "hold" in effects:
             self._held.append((lane, size, fn, args))
         else:
-            self._go(lane, size, sum(d.add_s for d in self._disturbances), fn, args)
+            self._go(lane, size, sum(d.add() for d in self._disturbances), fn, args)
 
     def _go(self, lane: Lane, size: int, add_s: float, fn: Callable[..., object], args: tuple[object, ...]) -> None:
         start = self._engine.now
+        rates = [d.rate for d in self._disturbances if d.effect == "throttle"]
         if self.bandwidth is not None:
-            start = self._free_at = max(start, self._free_at) + size / self.bandwidth
+            rates.append(self.bandwidth)
+        if rates:
+            start = self._free_at = max(start, self._free_at) + size / min(rates)
         arrival = start + self.latency() + add_s
         lane.last = max(arrival, lane.last)
         self._engine.call_at(lane.last, fn, *args)

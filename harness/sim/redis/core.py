@@ -43,6 +43,7 @@ class Stats:
     waited        times that bytes came while it was paused: nobody answered them then
     cut           connections broken by a kill, a restart or an operator
     overflowed    subscribers disconnected for leaving too much unread
+    denied        commands answered with the error of a fault; `dropped`: copies of messages that a fault lost
     lost_keys     keys gone by a kill, an empty restart or a flush
     """
 
@@ -55,8 +56,29 @@ class Stats:
     waited: int = 0
     cut: int = 0
     overflowed: int = 0
+    denied: int = 0
+    dropped: int = 0
     lost_keys: int = 0
     calls: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """An error that it answers instead of doing as asked. `commands`: to which ones; None: to every one."""
+
+    text: str
+    commands: frozenset[str] | None = None
+
+
+_MAKES_ROOM = {"del", "unlink", "hdel", "getdel", "expire", "pexpire", "expireat", "pexpireat", "persist", "flushall"}
+NEEDS_MEMORY = frozenset(
+    {"set", "setex", "psetex", "setnx", "getset", "mset", "append", "incr", "decr", "incrby", "decrby", "setrange"}
+    | {"hset", "hmset", "hsetnx", "hincrby"}
+)
+"""What a full server refuses."""
+
+WRITES = NEEDS_MEMORY | _MAKES_ROOM
+"""What a replica refuses."""
 
 
 class Core:
@@ -82,7 +104,9 @@ class Core:
         self.hub = pubsub.Hub()
         self.scripts = scripting.Scripts(self)
         self.sessions: dict[Session, None] = {}
-        self._limit = limit
+        self.denial: Denial | None = None
+        self.loses: Callable[[Session], bool] | None = None  # whether a message to this client is lost
+        self.limit = limit
 
     def now_us(self) -> int:
         """The server's time in microseconds."""
@@ -115,9 +139,18 @@ class Core:
         stats.commands += 1
         stats.calls[command.name] = stats.calls.get(command.name, 0) + 1
         try:
+            self._refuse_denied(command, everything=False)
             return command.run(self, session, request)
         except CommandError as error:
             return failure(error)
+
+    def _refuse_denied(self, command: Command, *, everything: bool) -> None:
+        denial = self.denial
+        if denial is None or (denial.commands is None) is not everything:
+            return
+        if (denial.commands is None and command.name not in _BEFORE_AUTH) or command.name in (denial.commands or ()):
+            self.stats.denied += 1
+            raise CommandError(denial.text)
 
     def find(self, request: Args) -> Command | None:
         """The command, or the subcommand, that a request names."""
@@ -137,6 +170,7 @@ class Core:
             raise unknown_subcommand(request)
         if self.password is not None and not session.authenticated and command.name not in _BEFORE_AUTH:
             raise CommandError("NOAUTH Authentication required.")
+        self._refuse_denied(command, everything=True)
         if session.subscriptions and not session.resp3 and not command.subscribed:
             raise CommandError(
                 f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
@@ -148,9 +182,12 @@ class Core:
 
     def deliver(self, session: Session, data: bytes) -> None:
         """Send a subscriber a message, unless it leaves too much unread: then it is disconnected, as Redis does."""
+        if self.loses is not None and self.loses(session):
+            self.stats.dropped += 1
+            return
         session.wire.write(data)
         self.stats.delivered += 1
-        if session.overflows(self._limit, self.now()):
+        if session.overflows(self.limit, self.now()):
             self.stats.overflowed += 1
             self.disconnect(session)
 

@@ -15,17 +15,23 @@ Rules
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from harness.sim.redis.core import Core, Stats
+from harness.sim.redis.core import Core, Denial, Stats
+from harness.sim.redis.pubsub import publish
 from harness.sim.redis.resp import ProtocolError, encode
 from harness.sim.redis.session import BufferLimit, Session, Wire
+from harness.sim.redis.store import Database
 
 PUBSUB_LIMIT = BufferLimit(hard_bytes=32 * 2**20, soft_bytes=8 * 2**20, soft_s=60.0)
 """redis.conf: client-output-buffer-limit pubsub 32mb 8mb 60."""
+
+SMALL_LIMIT = BufferLimit(hard_bytes=32_768, soft_bytes=32_768, soft_s=0.0)
+TOO_MUCH_BYTES = 1_048_576
+"""A message that is larger than a connection's window and such a limit together."""
 
 _SOON_S = 1e-9
 
@@ -143,10 +149,41 @@ class SimRedis:
 
     def kill_subscribers(self) -> int:
         """CLIENT KILL TYPE pubsub by an operator; how many were disconnected."""
-        chosen = [session for session in self._core.sessions if session.subscriptions]
-        for session in chosen:
-            self._cut(session)
-        return len(chosen)
+        return self._cut_all(session for session in self._core.sessions if session.subscriptions)
+
+    def cut(self, peers: frozenset[str]) -> int:
+        """Break the connections of these hosts; how many."""
+        return self._cut_all(session for session in self._core.sessions if session.wire.peer in peers)
+
+    def overflow(self) -> int:
+        """Publish more on each channel than its subscribers may leave unread; how many were disconnected."""
+        core = self._core
+        before, core.limit = core.limit, SMALL_LIMIT
+        overflowed = self.stats.overflowed
+        for channel in list(core.hub.channels):
+            publish(core, channel, b"x" * TOO_MUCH_BYTES)
+        core.limit = before
+        return self.stats.overflowed - overflowed
+
+    def deny(self, denial: Denial | None) -> None:
+        """Answer an error instead of doing as asked; None: no longer."""
+        self._core.denial = denial
+
+    def lose(self, loses: Callable[[str], bool] | None) -> None:
+        """Lose messages to the hosts for which `loses` says so, each time it is asked; None: no longer."""
+        self._core.loses = None if loses is None else lambda session: loses(session.wire.peer)
+
+    def replica(self) -> tuple[Database, ...]:
+        """All that a replica which hears no more from now on holds."""
+        return tuple(db.copy() for db in self._core.databases)
+
+    def fail_over(self, replica: tuple[Database, ...]) -> int:
+        """The server is lost and its replica takes its place; how many writes it had missed."""
+        before = self._core.databases
+        self.kill()
+        self.start(empty=False)
+        self._core.databases = replica
+        return sum(mine.differences(theirs) for mine, theirs in zip(before, replica, strict=True))
 
     # -- its one thread
 
@@ -197,6 +234,12 @@ class SimRedis:
             replies.append(encode(error.reply))
             session.leaving = True
         return b"".join(replies)
+
+    def _cut_all(self, sessions: Iterable[Session]) -> int:
+        chosen = list(sessions)
+        for session in chosen:
+            self._cut(session)
+        return len(chosen)
 
     def _cut(self, session: Session) -> None:
         self.stats.cut += 1

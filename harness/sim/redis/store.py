@@ -77,6 +77,17 @@ class Database:
         else:
             self._deadlines[key] = at_ms
 
+    def copy(self) -> Database:
+        """All it holds now, in a database of its own."""
+        twin = Database(self._now_ms)
+        twin._values = {key: dict(value) if isinstance(value, dict) else value for key, value in self._values.items()}
+        twin._deadlines = dict(self._deadlines)
+        return twin
+
+    def differences(self, other: Database) -> int:
+        """How many strings, and fields of hashes, this one holds that the other lacks or holds otherwise."""
+        return sum(_differences(value, other.get(key)) for key in self if (value := self.get(key)) is not None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._values.clear()
@@ -91,3 +102,10 @@ class Database:
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def _differences(value: Value, other: Value | None) -> int:
+    if not isinstance(value, dict):
+        return int(value != other)
+    held = other if isinstance(other, dict) else {}
+    return sum(held.get(field) != content for field, content in value.items())

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flexiai.events import WorkerReady, WorkerStarted
+from flexiai.core.circuit import Cause, State
+from flexiai.events import RecordApplied, Transition, WorkerReady, WorkerStarted
 from harness.history import (
     FaultEffect,
     FaultInjected,
@@ -72,7 +73,17 @@ FAULTS: list[dict[str, Any]] = [
     {"at": "2s", "for": "3s", "target": "redis", "inject": "kill"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "pause"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "partition", "workers": "2 of 4"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "partition", "direction": "to_redis"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "partition", "direction": "from_redis", "bytes": "dropped"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "latency", "add": "50ms"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "latency", "add": "50ms", "spread": "20ms"},
+    {"at": "2s", "for": "1s", "target": "redis", "inject": "restart"},
+    {"at": "2s", "target": "redis", "inject": "reset", "workers": "2 of 4"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "refuse", "workers": "2 of 4"},
+    {"at": "2s", "target": "redis", "inject": "subscribers_killed"},
+    {"at": "2s", "target": "redis", "inject": "overflow"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "loading"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "noauth"},
     {"at": "2s", "target": "worker", "inject": "kill", "workers": "1 of 4"},
     {"at": "2s", "target": "worker", "inject": "restart", "workers": "2 of 4"},
     {"at": "2s", "for": "3s", "target": "worker", "inject": "pause", "workers": "1 of 4"},
@@ -91,6 +102,50 @@ def test_every_fault_leaves_evidence_and_every_request_one_end(fault: dict[str, 
     assert sent == done
     assert set(sent.values()) == {1}
     assert all(e.complete for e in history.all(RunEnded))
+
+
+NEEDS_NEWS: list[dict[str, Any]] = [
+    {"at": "1s", "for": "5s", "target": "redis", "inject": "drop_messages", "workers": "2 of 4"},
+    {"at": "1s", "for": "5s", "target": "redis", "inject": "drop_messages", "share": "50%"},
+    {"at": "1s", "for": "3s", "target": "redis", "inject": "readonly"},
+    {"at": "1s", "for": "3s", "target": "redis", "inject": "oom"},
+    {"at": "1s", "for": "3s", "target": "redis", "inject": "failover"},
+    {"at": "4s", "for": "1s", "target": "redis", "inject": "restart", "data": "persisted"},
+]
+
+
+@pytest.mark.parametrize("fault", NEEDS_NEWS, ids=lambda f: f"{f['inject']}-{f.get('share', 'all')}")
+def test_faults_that_need_an_outages_news_leave_evidence_with_one_and_none_without(fault: dict[str, Any]) -> None:
+    with_news = simulated(scenario(fault, OUTAGE))
+    assert [e.count > 0 for e in with_news.all(FaultEffect) if e.fault == 0] == [True]
+    assert list(with_news.all(WorkerTrouble)) == []
+    if fault["inject"] != "restart":
+        assert [e for e in simulated(scenario(fault)).all(FaultEffect) if e.fault == 0] == []
+
+
+def test_a_fault_after_an_event_is_put_on_the_worker_that_it_happened_to() -> None:
+    opened = {"event": "opened", "provider": "openai"}
+    history = simulated(scenario(OUTAGE, {"after": opened, "target": "worker", "inject": "kill", "workers": "opener"}))
+    first = next(e for e in history.all(Transition) if e.to is State.OPEN and e.cause is not Cause.SYNC)
+    [killed] = [e for e in history.all(FaultInjected) if e.fault == 1]
+    assert killed.on == (first.worker,)
+    assert 0 <= killed.t - first.t < 0.001
+
+
+def test_a_fault_that_comes_again_leaves_evidence_each_time() -> None:
+    reset = {"at": "1s", "every": "2s", "jitter": "500ms", "target": "redis", "inject": "reset", "workers": "1 of 4"}
+    effects = list(simulated(scenario(reset)).all(FaultEffect))
+    assert [e.time for e in effects] == [0, 1, 2, 3]
+    assert all(e.count > 0 for e in effects)
+
+
+def test_a_promoted_replica_holds_what_it_had_heard_and_epochs_never_go_back() -> None:
+    history = simulated(scenario(OUTAGE, {"at": "1s", "for": "3s", "target": "redis", "inject": "failover"}))
+    epochs: dict[tuple[str, str], int] = {}
+    for e in history.all(RecordApplied):
+        assert e.epoch >= epochs.get((e.worker, e.provider), 0)
+        epochs[e.worker, e.provider] = e.epoch
+    assert len({epoch for (_, provider), epoch in epochs.items() if provider == "openai"}) == 1
 
 
 def test_a_flush_loses_the_keys_that_an_outage_wrote() -> None:
@@ -175,7 +230,7 @@ def test_a_hundred_workers_run() -> None:
 _HASH = """
 import sys
 from tests.harness.sim.test_sim_world import FAULTS, scenario, simulated
-faults = [{k: v for k, v in f.items() if v is not None} for f in (FAULTS[0], FAULTS[6], FAULTS[10])]
+faults = [{k: v for k, v in f.items() if v is not None} for f in FAULTS if f["inject"] in ("error", "kill", "refuse")]
 print(simulated(scenario(*faults), int(sys.argv[1])).sha256())
 """
 
