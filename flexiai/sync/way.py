@@ -22,6 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from flexiai.sync.target import Place, Target
 from flexiai.sync.tls import TcpConnection
@@ -177,6 +178,9 @@ class _PrimaryConnection(TcpConnection):
         except BaseException:
             self._whereabouts.doubt()
             raise
+        if await self._whereabouts.now() != place:
+            await self.disconnect()
+            raise RedisConnectionError(f"the primary has left {place}")
 
     async def disconnect(self, nowait: bool = False, *args: Any, **options: Any) -> None:
         """Closed; whether the primary is still there must be asked."""
