@@ -15,7 +15,17 @@ from pathlib import Path
 import click
 
 from harness import console, rundir, scenario_file
+from harness.campaign.command import campaign_command
 from harness.checkers import CHECKERS
+from harness.exit_codes import (
+    BAD_INPUT,
+    BROKEN,
+    GRAVEST_FIRST,
+    INTERRUPTED,
+    NONDETERMINISM,
+    OF_VERDICT,
+    PASS,
+)
 from harness.faults import BOTH, COMMON, KINDS
 from harness.metrics import METRICS
 from harness.rundir import Capsule, Record, RunDirError
@@ -25,9 +35,6 @@ from harness.session import Finished, Mode, carry_out
 from harness.verdict import judge
 from harness.world import Unsupported, WorldError
 
-PASS, FAIL, UNKNOWN, NONDETERMINISM, BAD_INPUT, BROKEN, INTERRUPTED = 0, 1, 2, 4, 64, 70, 130
-_OF_VERDICT = {"pass": PASS, "fail": FAIL, "unknown": UNKNOWN}
-_GRAVEST_FIRST = (INTERRUPTED, BROKEN, BAD_INPUT, NONDETERMINISM, FAIL, UNKNOWN, PASS)
 LIBRARY = Path(__file__).resolve().parent.parent / "scenarios"
 
 _seed = click.option(
@@ -86,7 +93,7 @@ def check(history: Path) -> int:
     folder = history if history.is_dir() else history.parent
     record = _recorded(folder)
     click.echo(console.result(record))
-    return _OF_VERDICT[record.judged.verdict]
+    return OF_VERDICT[record.judged.verdict]
 
 
 @cli.command()
@@ -154,6 +161,9 @@ def schema() -> int:
     return PASS
 
 
+cli.add_command(campaign_command)
+
+
 def load_scenario(name: str) -> Scenario:
     """A scenario by its path, or by the name of one that came with the harness."""
     return scenario_file.load(_find(name), METRICS, [c.id for c in CHECKERS])
@@ -179,11 +189,11 @@ def _carry_out(scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: 
 def _code(finished: Finished) -> int:
     if finished.interrupted:
         return INTERRUPTED
-    return BROKEN if finished.error else _OF_VERDICT[finished.record.judged.verdict]
+    return BROKEN if finished.error else OF_VERDICT[finished.record.judged.verdict]
 
 
 def _gravest(codes: Sequence[int]) -> int:
-    return next(code for code in _GRAVEST_FIRST if code in codes)
+    return next(code for code in GRAVEST_FIRST if code in codes)
 
 
 def _side_by_side(finished: Sequence[Finished], *, report: bool) -> None:

@@ -81,14 +81,15 @@ class RunDir:
             return cls(path)
         raise RunDirError(f"{parent}: too many runs in one second")
 
-    def write(self, record: Record) -> None:
-        """Write summary, history and capsule, and point `latest` here."""
+    def write(self, record: Record, *, latest: bool = True) -> None:
+        """Write summary, history and capsule, and point `latest` here (unless told not to)."""
         sha256 = record.history.sha256()
         record.history.write(self.path / "history.jsonl")
         summary = json.dumps(summarise(record, sha256), indent=2, allow_nan=False)
         (self.path / "summary.json").write_text(f"{summary}\n", encoding="utf-8")
         self._write_capsule(record, sha256)
-        _link_latest(self.path)
+        if latest:
+            _link_latest(self.path)
 
     def discard_if_empty(self) -> None:
         """Remove a directory into which nothing was written (the run was refused before it began)."""

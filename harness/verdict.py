@@ -100,12 +100,17 @@ class Judgement:
 
 def judge(scenario: Scenario, seed: int, history: History) -> Judgement:
     """Check, measure and weigh one run."""
-    case = Case(scenario, seed, history)
+    return judge_case(Case(scenario, seed, history))
+
+
+def judge_case(case: Case, *, figures: bool = True) -> Judgement:
+    """Check, measure and weigh one run; without `figures` nothing is measured that no expectation asks for."""
+    scenario = case.scenario
     owes = owed(case)
     found = (c.check(case) for c in CHECKERS if c.id not in scenario.without)
     findings = tuple(replace(f, owed=True) if f.id in owes else f for f in found)
-    metrics = measure(case)
     expect = scenario.expect if scenario.expect != "fail" else ()
+    metrics = measure(case) if figures or expect else {}
     expectations = tuple(_expectation(e, metrics) for e in expect)
     faults = tuple(_fault(case, i) for i in range(len(scenario.faults)))
     verdict, reason = _weigh(case, findings, expectations, faults)

@@ -83,7 +83,8 @@ class Fleet:
     def resume(self, worker: SimWorker) -> None:
         """Wake a frozen worker: it also takes what waits in the backlog."""
         worker.process.resume()
-        self._accept_waiting(worker)
+        # by the engine: whoever heals stands in a callback of a loop, within which no other loop may run
+        self._engine.call_later(0.0, self._accept_waiting, worker)
 
     def close(self, grace_s: float) -> None:
         """End every worker in good order, and replace none."""

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 import harness
-from harness.cli import BAD_INPUT, FAIL, NONDETERMINISM, PASS, UNKNOWN, main
+from harness.cli import main
+from harness.exit_codes import BAD_INPUT, FAIL, NONDETERMINISM, PASS, UNKNOWN
 from harness.history import History
 from tests.harness.small import SMALL
 

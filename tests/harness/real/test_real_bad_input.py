@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
-from harness.cli import BROKEN, INTERRUPTED, PASS
+from harness.exit_codes import BROKEN, INTERRUPTED, PASS
 from harness.history import History, RequestDone, RequestSent, RunEnded, WorkerUp
 from tests.harness.small import SMALL
 

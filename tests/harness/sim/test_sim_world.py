@@ -247,3 +247,13 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process_and_another_seed_othe
     first = _hash_in_another_process(7, "0")
     assert first == _hash_in_another_process(7, "12345")
     assert first != _hash_in_another_process(8, "0")
+
+
+def test_a_worker_that_is_woken_takes_what_waited_even_if_nothing_of_its_own_was_due() -> None:
+    pause = {"at": "2s", "for": "30ms", "target": "worker", "inject": "pause"}
+    load = [{"arrival": "constant", "rate": "100/s", "at": "2s", "for": "20ms"}]
+    quiet = {"reconcile_interval": "60s", "health_interval": "60s"}
+    history = simulated(scenario(pause, load=load, sync=quiet, topology={"instances": 1, "workers": 1}))
+    sent, done = list(history.all(RequestSent)), list(history.all(RequestDone))
+    assert {d.result for d in done} == {"ok"}
+    assert sent[0].t < 2.03 < done[0].t

@@ -1,0 +1,251 @@
+"""A campaign file, typed: within which bounds each seed's scenario is drawn, and what must be reached.
+
+A run has two phases: for `safety` faults come and go; then all is healed, and for `liveness` the fleet must find back.
+In `settled` of the seeds the second phase lasts as long as every bound of the checkers needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from flexiai.types import BreakerConfig, RequestConfig, Settings, SyncConfig
+from harness.campaign.spread import Amounts, Counts, Durations, Numbers, Rates, Spread
+from harness.faults import COMMON, KINDS, Fault
+from harness.scenario import Part, Scenario
+from harness.units import Fraction
+from harness.yaml_file import Loc, ScenarioError, Source, did_you_mean, path_of, read
+
+
+def _spread(value: Any) -> Spread:
+    return Spread.model_validate(value)
+
+
+class TopologyPlan(Part):
+    """How many instances, and workers in each."""
+
+    instances: Counts = _spread("1..2")
+    workers: Counts = _spread("2..3")
+    balancer: Spread = _spread(["least_conn", "round_robin", "random"])
+
+
+class ProvidersPlan(Part):
+    """How many providers, and how fast. `tail`: how many times the median the 99th percentile is; `tied`: the share of
+    seeds in which all have one priority."""
+
+    count: Counts = _spread("2..3")
+    latency: Durations = _spread("10ms..80ms")
+    tail: Numbers = _spread("1.5..4.0")
+    tied: Fraction = 0.1
+
+
+class RedisPlan(Part):
+    """The way to Redis."""
+
+    latency: Durations = _spread("100us..2ms")
+    tail: Numbers = _spread("2.0..10.0")
+
+
+class LoadPlan(Part):
+    """The load. `closed`: the share of seeds whose load are users that wait for their answers."""
+
+    arrival: Spread = _spread(["poisson", "constant"])
+    rate: Rates = _spread("2/s..4/s")
+    closed: Fraction = 0.2
+    users: Counts = _spread("2..6")
+
+
+class FaultsPlan(Part):
+    """What breaks.
+
+    kinds       `provider/error` …; all that there are unless told otherwise
+    without     kinds left out, each with its reason
+    swarm       the share of the kinds that a seed may use at all
+    parameters  of a kind: what its parameters are drawn from; others keep their defaults
+    """
+
+    count: Amounts = _spread("1..4")
+    kinds: tuple[str, ...] = tuple(f"{kind.of}/{kind.name}" for kind in KINDS)
+    without: dict[str, str] = Field({})
+    swarm: Fraction = 0.4
+    lasting: Durations = Field(_spread("300ms..3s"), alias="for")
+    parameters: dict[str, dict[str, Spread]] = Field({})
+
+    @property
+    def chosen(self) -> tuple[type[Fault], ...]:
+        """The kinds of fault that a seed may have."""
+        wanted = set(self.kinds) - set(self.without)
+        return tuple(kind for kind in KINDS if f"{kind.of}/{kind.name}" in wanted and "sim" in kind.worlds)
+
+
+def _settings(settings: type[Settings]) -> AfterValidator:
+    """The spreads of a section of settings: each key exists, and takes the values at both ends."""
+
+    def check(section: dict[str, Spread]) -> dict[str, Spread]:
+        names = {key.removesuffix("_s"): key for key in settings.model_fields}
+        for key, spread in section.items():
+            if key not in names:
+                raise ValueError(f"unknown setting '{key}'{did_you_mean(key, list(names))}")
+            if names[key].endswith("_s") and spread.kind != "duration":
+                raise ValueError(f"'{key}': expected durations, such as 200ms..2s")
+        return section
+
+    return AfterValidator(check)
+
+
+Section = dict[str, Spread]
+
+
+class Plan(Part):
+    """A whole campaign file.
+
+    seeds       how many, unless the command line says otherwise
+    twice       the share of seeds that is run a second time in another process and compared
+    must_reach  rare paths (`harness coverage`) that some seed has to take
+    without     invariants switched off, each with its reason
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
+    description: str = Field(min_length=1)
+    seeds: int = Field(1000, ge=1)
+    twice: Fraction = 0.01
+    safety: Durations = _spread("2s..5s")
+    liveness: Durations = _spread("3s..6s")
+    settled: Fraction = 0.1
+    topology: TopologyPlan = TopologyPlan()
+    providers: ProvidersPlan = ProvidersPlan()
+    redis: RedisPlan = RedisPlan()
+    load: LoadPlan = LoadPlan()
+    breaker: Annotated[Section, _settings(BreakerConfig)] = Field({})
+    request: Annotated[Section, _settings(RequestConfig)] = Field({})
+    sync: Annotated[Section, _settings(SyncConfig)] = Field({})
+    faults: FaultsPlan = FaultsPlan()
+    must_reach: tuple[str, ...] = ()
+    without: dict[str, str] = Field({})
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides what is drawn and checked."""
+        text = self.model_dump_json(by_alias=True, exclude={"description", "seeds", "must_reach"})
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load(path: Path, paths: Sequence[str], invariants: Sequence[str]) -> Plan:
+    """The campaign in a file, in which only these rare paths and invariants exist. Raises ScenarioError."""
+    return parse(read(path), str(path), paths, invariants)
+
+
+def parse(text: str, name: str, paths: Sequence[str], invariants: Sequence[str]) -> Plan:
+    """The campaign in a text; `name` is what errors call it."""
+    source = Source(text, name)
+    try:
+        plan = Plan.model_validate(source.data)
+    except ValidationError as error:
+        found = [source.problem(_place(e), _message(e)) for e in error.errors()]
+        raise ScenarioError(sorted(found, key=lambda p: p.line)) from None
+    problems = [source.problem(at, what) for at, what in _cross_checks(plan, paths, invariants)]
+    if problems:
+        raise ScenarioError(problems)
+    return plan
+
+
+def _place(error: Mapping[str, Any]) -> Loc:
+    loc: Loc = error["loc"]
+    if error["type"] == "value_error" and loc and loc[0] in ("breaker", "request", "sync"):
+        word = re.search(r"'(\w+)'", str(error["msg"]))
+        return (*loc, word[1]) if word else loc
+    return loc
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            keys = _keys(error["loc"][:-1])
+            key = str(error["loc"][-1])
+            return f"unknown key '{key}'{did_you_mean(key, keys)}; expected one of {', '.join(keys)}"
+        case "missing":
+            return f"'{error['loc'][-1]}' is missing"
+        case "value_error":
+            return f"{path_of(error['loc'])}: {str(error['msg']).removeprefix('Value error, ')}"
+        case _:
+            said = error["msg"]
+            return f"{path_of(error['loc'])}: {said[0].lower()}{said[1:]}, not {error.get('input')!r:.80}"
+
+
+def _keys(loc: Loc) -> list[str]:
+    model: Any = Plan
+    for step in loc:
+        model = model.model_fields[step].annotation
+    return [field.alias or key for key, field in model.model_fields.items()]
+
+
+def _cross_checks(plan: Plan, paths: Sequence[str], invariants: Sequence[str]) -> Iterator[tuple[Loc, str]]:
+    yield from _check_faults(plan.faults)
+    for i, path in enumerate(plan.must_reach):
+        if path not in paths:
+            yield ("must_reach", i), f"there is no path '{path}'{did_you_mean(path, paths)}"
+    for name in plan.without:
+        if name not in invariants:
+            yield ("without", name), f"there is no invariant '{name}'{did_you_mean(name, invariants)}"
+    yield from _check_settings(plan)
+
+
+def _check_settings(plan: Plan) -> Iterator[tuple[Loc, str]]:
+    """Each value at an end must be one that a scenario may have."""
+    for part in ("breaker", "request", "sync"):
+        section: Section = getattr(plan, part)
+        for key, spread in section.items():
+            for value in spread.extremes:
+                wrong = _refused({part: {**_least(section), key: value}})
+                if wrong:
+                    yield (part, key), f"{part}.{key}: {wrong}"
+                    break
+
+
+def _least(section: Section) -> dict[str, Any]:
+    """A section at its lower ends, but greatest where a name says that it is a bound for others."""
+    return {key: s.extremes[-1 if key.startswith("max_") else 0] for key, s in section.items()}
+
+
+def _refused(sections: dict[str, Any]) -> str | None:
+    doc = {
+        "name": "x",
+        "description": "x",
+        "duration": "1s",
+        "providers": [{"name": "x"}],
+        "load": [{"arrival": "constant", "rate": "1/s"}],
+    }
+    try:
+        Scenario.model_validate(doc | sections)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{str(first['msg']).removeprefix('Value error, ')}, not {first.get('input')!r:.60}"
+    return None
+
+
+def _check_faults(faults: FaultsPlan) -> Iterator[tuple[Loc, str]]:
+    kinds = {f"{kind.of}/{kind.name}": kind for kind in KINDS}
+    for i, name in enumerate(faults.kinds):
+        if name not in kinds:
+            yield ("faults", "kinds", i), f"there is no fault '{name}'{did_you_mean(name, list(kinds))}"
+    for name in faults.without:
+        if name not in kinds:
+            yield ("faults", "without", name), f"there is no fault '{name}'{did_you_mean(name, list(kinds))}"
+    for name, parameters in faults.parameters.items():
+        if name not in kinds:
+            yield ("faults", "parameters", name), f"there is no fault '{name}'{did_you_mean(name, list(kinds))}"
+            continue
+        fields = [key for key in kinds[name].model_fields if key not in COMMON]
+        for key in parameters:
+            if key not in fields:
+                yield (
+                    ("faults", "parameters", name, key),
+                    f"'{name}' has no parameter '{key}'{did_you_mean(key, fields)}",
+                )
+    if not faults.chosen and faults.count.numbers[1] > 0:
+        yield ("faults",), "no kind of fault is left to draw from"

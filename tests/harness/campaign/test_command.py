@@ -1,0 +1,123 @@
+"""`harness campaign`: what it leaves behind, and how it ends."""
+
+import json
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import harness
+from harness.campaign import summary
+from harness.campaign.conduct import Campaign
+from harness.campaign.draw import draw
+from harness.campaign.one import simulate
+from harness.campaign.state import Shard, State
+from harness.campaign.totals import Failure, Group
+from harness.cli import main
+from harness.exit_codes import BAD_INPUT, FAIL, PASS
+from harness.rundir import Record, RunDir
+from harness.scenario import Expectation
+from tests.harness.campaign.plans import TINY, parse
+
+SCHEMA = json.loads((Path(harness.__path__[0]) / "campaign.schema.json").read_text())
+QUIET = TINY.replace("twice: 10%", "twice: 0%").replace("seeds: 60", "seeds: 20")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Calls the command in an empty folder with `tiny.yaml` in it: (exit code, what it printed)."""
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(QUIET)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out + said.err
+
+    return call
+
+
+def the_summary():
+    (folder,) = Path("runs/campaigns/tiny").iterdir()
+    found = json.loads((folder / "campaign.json").read_text())
+    jsonschema.validate(found, SCHEMA)
+    return found, folder
+
+
+def test_a_campaign_leaves_a_summary_and_a_page(call):
+    code, said = call("campaign", "tiny.yaml", "--jobs", 1)
+    found, folder = the_summary()
+    assert code == PASS, said
+    assert found["verdict"] == "pass"
+    assert found["seeds"]["done"] == 20
+    assert found["simulated_s"] > 20
+    assert "# Campaign tiny: PASS" in (folder / "campaign.md").read_text()
+    code, said = call("campaign", "tiny.yaml", "--jobs", 1, "--resume", "--seeds", 40)
+    assert code == PASS, said
+    assert the_summary()[0]["seeds"]["done"] == 40
+
+
+def test_a_path_that_must_be_reached_and_is_not_fails(call):
+    Path("tiny.yaml").write_text(QUIET + "must_reach: [listener-restarted]\n")
+    code, said = call("campaign", "tiny.yaml", "--jobs", 1)
+    assert code == FAIL
+    assert "never reached: listener-restarted" in said
+
+
+def test_a_failure_becomes_a_capsule_that_replays(call):
+    plan = parse(QUIET)
+    ran = simulate(draw(plan, 3), 3)
+    campaign = Campaign(plan, State(plan="p", code="c", first_seed=1, shard=Shard()), Path("it"))
+    failure = Failure(3, "it broke", ran.history.sha256(), ())
+    campaign.state.totals.failed = {"some-rule: W did P": Group(1, (), [failure])}
+    Path("it").mkdir()
+    summary.write(campaign)
+    (capsule,) = Path("it/failures").glob("*/3/capsule.yaml")
+    _, said = call("replay", capsule, "--no-report")
+    assert "the same history, byte for byte" in said
+
+
+def test_the_corpus_is_replayed_first_and_what_it_shows_is_known(call):
+    scenario = simulate_a_failure()
+    Path("corpus").mkdir()
+    (scenario / "capsule.yaml").rename("corpus/weak.yaml")
+    code, said = call("campaign", "tiny.yaml", "--jobs", 1)
+    assert code == FAIL
+    assert [c["verdict"] for c in the_summary()[0]["corpus"]] == ["fail"]
+    assert "corpus: weak.yaml" in said
+
+
+def simulate_a_failure():
+    """A run directory of a scenario whose expectation is not met."""
+    scenario = draw(parse(QUIET), 1).model_copy(update={"expect": (Expectation.model_validate("requests == 0"),)})
+    ran = simulate(scenario, 1)
+    folder = Path("failed")
+    folder.mkdir()
+    RunDir(folder).write(Record(scenario, "sim", 1, ran.history, ran.judged, 0.1), latest=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("campaign", "nowhere.yaml"), "there is no such file"),
+        (("campaign", "tiny.yaml", "--shard", "3/2"), "expected a shard such as 2/5"),
+        (("campaign", "tiny.yaml", "--time", "3"), "expected a duration"),
+        (("campaign", "tiny.yaml", "--resume"), "there is no campaign to resume"),
+    ],
+)
+def test_bad_input_is_named(call, words, message):
+    code, said = call(*words)
+    assert code == BAD_INPUT
+    assert message in said
+
+
+def test_a_changed_campaign_is_not_resumed(call):
+    assert call("campaign", "tiny.yaml", "--jobs", 1, "--seeds", 20)[0] == PASS
+    Path("tiny.yaml").write_text(QUIET.replace("rate: 4/s..8/s", "rate: 4/s..9/s"))
+    code, said = call("campaign", "tiny.yaml", "--resume")
+    assert code == BAD_INPUT
+    assert "has changed since" in said
