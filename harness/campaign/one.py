@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.campaign.causes import cause_of, shape
 from harness.campaign.draw import draw
@@ -14,10 +15,11 @@ from harness.coverage import reached
 from harness.history import History, RequestSent
 from harness.run import run
 from harness.scenario import Scenario
-from harness.sim.world import SimWorld
+from harness.session import make_world
 from harness.verdict import Judgement, judge_case
 from harness.world import Unsupported
 
+NO_LOGS = Path()
 _ALONE = threading.Lock()
 """A simulation sets hooks that belong to the whole interpreter, and a pool may have threads: one at a time."""
 
@@ -43,7 +45,7 @@ class SeedRun:
 def simulate(scenario: Scenario, seed: int, *, figures: bool = False) -> SeedRun:
     """Run a scenario in simulation and judge it."""
     with _ALONE:
-        done = run(SimWorld(scenario, seed), scenario, seed, lambda *_: None)
+        done = run(make_world("sim", scenario, seed, NO_LOGS), scenario, seed, lambda *_: None)
     case = Case(scenario, seed, done.history)
     return SeedRun(scenario, seed, done.history, judge_case(case, figures=figures), case, done.wall_s, done.error)
 
