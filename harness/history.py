@@ -75,25 +75,32 @@ class WorkerTrouble(Happening, frozen=True, tag="worker.trouble"):
 
 
 class RequestSent(Happening, frozen=True, tag="load.sent"):
-    """The load sends a request: its invocation. `intended`: when it should have been sent (no coordinated omission)."""
+    """The load sends a request: its invocation. `intended`: when it should have been sent (no coordinated omission);
+    `stream`: its answer is to come piece by piece."""
 
     request: str
     instance: int
     intended: float
+    stream: bool = False
 
 
 class RequestDone(Happening, frozen=True, tag="load.done"):
     """A request's end as its sender saw it.
 
-    result  ok (an answer) | fail (a clear error) | info (nobody can know: the connection broke, or the run ended)
+    result         ok (an answer) | fail (a clear error) | left (the sender itself went away before the end) |
+                   info (nobody can know: the connection broke, or the run ended)
+    chunks         pieces of content it got of a stream that was ok or failed (None: it was not told piece by piece)
+    first_token_s  seconds from its sending to the first of them
     """
 
     request: str
-    result: Literal["ok", "fail", "info"]
+    result: Literal["ok", "fail", "left", "info"]
     provider: str | None = None
     status: int | None = None
     error: str | None = None
     retry_after_s: float | None = None
+    chunks: int | None = None
+    first_token_s: float | None = None
 
 
 class ProviderServed(Happening, frozen=True, tag="provider.served"):

@@ -81,11 +81,19 @@ class Topology(Part):
 
 
 class ProviderSpec(Part):
-    """A provider of the scenario. `wire`: the HTTP format it speaks for real (None: by name, else openai)."""
+    """A provider of the scenario.
+
+    latency         until its answer; of a stream: until its first token
+    tokens          how many pieces of content a streamed answer has
+    token_interval  from one of them to the next
+    wire            the HTTP format it speaks for real (None: by name, else openai)
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     priority: int = 1
     latency: Latency = Latency.model_validate({"median": "50ms", "p99": "200ms"})
+    tokens: int = Field(8, ge=1, le=4096)
+    token_interval: Duration = 0.01
     wire: Literal["openai", "anthropic"] | None = None
 
     @property
@@ -100,7 +108,15 @@ class RedisSpec(Part):
     latency: Latency = Latency.model_validate({"median": "100us", "p99": "1ms"})
 
 
-class OpenLoad(Part):
+class Asking(Part):
+    """How a load asks. `stream`: the share of its requests whose answers are streams; `cancel`: the share of them all
+    whose sender leaves on the way, at a time drawn from that which an answer usually takes."""
+
+    stream: Fraction = 0.0
+    cancel: Fraction = 0.0
+
+
+class OpenLoad(Asking):
     """Requests sent at their times, however many are still under way."""
 
     arrival: Literal["poisson", "constant"]
@@ -109,7 +125,7 @@ class OpenLoad(Part):
     for_: PositiveDuration | None = Field(None, alias="for")
 
 
-class ClosedLoad(Part):
+class ClosedLoad(Asking):
     """Users who each send a request, await its end, and send the next one `pace` after the last began."""
 
     users: int = Field(ge=1, le=100_000)

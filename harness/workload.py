@@ -1,9 +1,10 @@
-"""When requests are sent: the same plan in both worlds, for one scenario and seed. Pure."""
+"""When and how requests are sent: the same plan in both worlds, for one scenario and seed. Pure."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
 from random import Random
 
 from harness.scenario import ClosedLoad, OpenLoad, Scenario
@@ -27,6 +28,38 @@ def closed_loads(scenario: Scenario) -> Iterator[tuple[int, ClosedLoad]]:
 def window(load: OpenLoad | ClosedLoad, duration: float) -> tuple[float, float]:
     """From when to when a load sends, in seconds since the run began."""
     return load.at, min(duration, load.at + load.for_) if load.for_ is not None else duration
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How one request is asked. `leaves_after_s`: when its sender leaves, counted from its sending (None: it stays)."""
+
+    stream: bool = False
+    leaves_after_s: float | None = None
+
+
+PLAIN = Manner()
+
+
+class Manners:
+    """How each request of a scenario is asked, by its id alone: closed loads send in no order known beforehand."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        best = scenario.ordered_providers[0]
+        self._seed = seed
+        self._loads = scenario.load
+        self._answer_s = best.latency.median
+        self._stream_s = best.latency.median + (best.tokens - 1) * best.token_interval
+
+    def of(self, request: str) -> Manner:
+        """How the request of that id (`r<load>-…`) is asked."""
+        load = self._loads[int(request[1 : request.index("-")])]
+        if not load.stream and not load.cancel:
+            return PLAIN
+        rng = Random(f"{self._seed}/manner/{request}")
+        stream, leaves, when = rng.random() < load.stream, rng.random() < load.cancel, rng.random()
+        usual_s = self._stream_s if stream else self._answer_s
+        return Manner(stream, when * usual_s if leaves else None)
 
 
 def _open(load: OpenLoad, index: int, duration: float, rng: Random) -> Iterator[tuple[float, str]]:

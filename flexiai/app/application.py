@@ -38,7 +38,6 @@ class FlexiAIApp(FastAPI):
     """
 
     startup: Startup
-    desk: Desk
     hot: Mapping[str, ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +72,7 @@ def create_app(settings: AppSettings | None = None, client_factory: ClientFactor
             desk.worker = None
 
     app = FlexiAIApp(title="FlexiAI", description=DESCRIPTION, lifespan=lifespan)
-    app.startup, app.desk = startup, desk
+    app.startup = startup
     app.hot = {
         "/chat/direct": ChatEndpoint(desk, Direct(DirectChat, whole=False)),
         "/chat": ChatEndpoint(desk, Direct(FullChat, whole=True)),

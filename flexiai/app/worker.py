@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from flexiai.app.access import Access
-from flexiai.app.ending import Ending
 from flexiai.app.load import Load
 from flexiai.app.models import Models
 from flexiai.app.settings import AppSettings
@@ -33,7 +32,6 @@ class Worker:
     access: Access
     models: Models
     load: Load
-    ending: Ending
 
 
 @dataclass(slots=True)
@@ -68,8 +66,7 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
         listeners.insert(0, journal)
     try:
         async with factory(settings, listeners) as client:
-            load = Load(settings.limits.max_concurrency)
-            worker = Worker(
+            yield Worker(
                 id=pid,
                 settings=settings,
                 client=client,
@@ -77,18 +74,8 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
                 journal=journal,
                 access=Access(settings.doors),
                 models=Models(settings.providers, settings.other_models),
-                load=load,
-                ending=_ending(settings, load),
+                load=Load(settings.limits.max_concurrency),
             )
-            with worker.ending.on_sigterm():
-                yield worker
     finally:
         if journal is not None:
             journal.close()
-
-
-def _ending(settings: AppSettings, load: Load) -> Ending:
-    grace_s = settings.limits.shutdown_grace_s
-    return Ending(
-        settings.limits.drain_s, settings.request.deadline_s if grace_s is None else grace_s, cut_short=load.cut_short
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.scenario import OpenLoad, Scenario
+from harness.scenario import OpenLoad, ProviderSpec, Scenario
 
 SLACK_S = 0.5
 """For scheduling, journals and slow machines."""
@@ -46,6 +46,7 @@ class Bounds:
     def of(cls, scenario: Scenario) -> Bounds:
         """The bounds that a scenario's settings imply."""
         sync, breaker = scenario.sync, scenario.breaker
+        streams = any(load.stream for load in scenario.load)
         propagate = JITTER * sync.reconcile_interval_s + 2 * sync.operation_timeout_s + SLACK_S
         notice = JITTER * sync.health_interval_s + sync.pong_timeout_s + sync.operation_timeout_s
         rejoin = notice + JITTER * sync.reconnect_max_s + 3 * sync.operation_timeout_s + SLACK_S
@@ -55,8 +56,8 @@ class Bounds:
             rejoin=rejoin,
             settle=rejoin + propagate,
             lease=sync.lease_s + sync.probe_idle_s,
-            demand=_demand(breaker.half_open_max_calls) * _gap_s(scenario),
-            answer=2 * max(p.latency.p99 for p in scenario.providers),
+            demand=_demand(breaker.half_open_max_calls) * _gap_s(scenario) * _tries(scenario),
+            answer=2 * max(_answer_s(p, streams) for p in scenario.providers),
         )
 
     def recovery(self, open_for_s: float) -> float:
@@ -69,6 +70,17 @@ def _demand(probes: int) -> float:
     """How many mean gaps it may take until so many requests have come to whoever has the right to probe: Poisson's
     mean and two of its deviations. A probe that succeeded counts whoever made it, so nothing begins anew."""
     return probes + 2 * math.sqrt(probes)
+
+
+def _answer_s(provider: ProviderSpec, streams: bool) -> float:
+    """How long an answer takes, were it a stream if any is: a probe's outcome comes at its end."""
+    return provider.latency.p99 + provider.tokens * provider.token_interval * streams
+
+
+def _tries(scenario: Scenario) -> float:
+    """How many probes it takes until the sender of one stays: a caller that leaves says nothing of the provider."""
+    stays = 1 - max(load.cancel for load in scenario.load)
+    return 1 / stays if stays > 0 else math.inf
 
 
 def _gap_s(scenario: Scenario) -> float:

@@ -2,12 +2,15 @@
 
 A request (begun at a on worker w, failed at b) *could use* provider p when all of these hold:
 
-1. Healthy: no fault that takes p's answers away (error, rate_limit, hang, refuse) was in effect at a moment of [a, b].
+1. Healthy: no fault that takes p's answers away (error, rate_limit, hang, refuse, cut, malformed, error_body) was in
+   effect at a moment of [a, b].
 2. Reachable: no partition between w and p was in effect at a moment of [a, b].
 3. In time: p was not asked in vain for the whole time that an attempt, or the request, may take; and the request's
    deadline was not used up (by others) before p could be asked.
 4. Known: w's breaker for p was CLOSED throughout [a, b]; or it was not, without a reason that was still good
    (`recovery`: a fault on p, or a frozen worker, no longer ago than the fleet needs to notice that it is over).
+
+A stream that broke off after its first token could use only the provider that had begun it: another may not go on.
 
 Excused are the caller's own errors, and failures on a worker that died, or was frozen, at a moment of [a, b]. A clear
 error from nowhere (no worker took the request) is excused if one of that instance's workers was then absent.
@@ -49,7 +52,9 @@ def _judge(case: Case, execution: Execution, tally: Tally) -> None:
     assert ended is not None  # noqa: S101 - only ended executions come here
     if life.paused(started.t, ended.t) or (life.died and life.gone <= ended.t):
         return
-    usable = [p for p in case.providers if could_use(case, life, p, execution)]
+    answering = execution.answering
+    candidates = case.providers if answering is None else (answering.started.provider,)
+    usable = [p for p in candidates if could_use(case, life, p, execution)]
     tally.checked += bool(usable)
     if usable:
         tried = ", ".join(a.started.provider for a in execution.attempts) or "nobody"
@@ -81,8 +86,12 @@ def _in_vain(case: Case, attempt: Attempt, request_began: float) -> bool:
         return True
     limits = case.scenario.request
     lasted, spent = attempt.ended.t - attempt.started.t, attempt.ended.t - request_began
+    if attempt.ended.first_token_s is not None:
+        lasted, allowed, spent = lasted - attempt.ended.first_token_s, limits.between_tokens_timeout_s, 0.0
+    else:
+        allowed = limits.first_token_timeout_s if attempt.ended.streamed else limits.attempt_timeout_s
     fruitless = attempt.failed or attempt.ended.trouble is Trouble.DEADLINE
-    return fruitless and (lasted >= ALMOST * limits.attempt_timeout_s or spent >= ALMOST * limits.deadline_s)
+    return fruitless and (lasted >= ALMOST * allowed or spent >= ALMOST * limits.deadline_s)
 
 
 def _told_by_worker(sent: Sent) -> bool:

@@ -1,7 +1,7 @@
 """`one-outcome`: every request ends exactly once: an answer or a clear error.
 
 * A request sent has one end at its sender; a request begun on a worker has one end there, and so has each attempt.
-* `ok` at the sender needs an `ok` on a worker.
+* `ok` at the sender needs an `ok` on a worker; a whole stream at the sender has as many pieces as its worker told.
 * Excused is the worker's side of what a dead worker had begun (then its sender must not claim to know how it ended),
   of what a worker had begun that is still frozen, and of what was still within its deadline when the run ended.
 """
@@ -34,6 +34,9 @@ def _sender_side(case: Case, sent: Sent, tally: Tally) -> None:
             tally.violate(sent.sent.t, f"request {request} was sent and never ended", sent.sent)
     elif done.result == "ok" and not any(e.ok for e in sent.executions):
         tally.violate(done.t, f"request {request} was answered, but no worker says that it answered", sent.sent, done)
+    elif done.result == "ok" and done.chunks is not None and done.chunks not in _told(sent):
+        text = f"the stream of request {request} had {done.chunks} pieces at its sender, and not so many on its worker"
+        tally.violate(done.t, text, sent.sent, done, worker=sent.executions[0].started.worker)
     elif done.result == "fail" and sent.executions and all(_cut_off(case, e) for e in sent.executions):
         text = f"request {request} ended in a clear error, but its worker died before it could say so"
         tally.violate(done.t, text, sent.sent, done, worker=sent.executions[0].started.worker)
@@ -50,6 +53,11 @@ def _worker_side(case: Case, execution: Execution, tally: Tally) -> None:
             begun = attempt.started
             text = f"attempt {begun.attempt} of request {begun.request} never ended"
             tally.violate(begun.t, text, begun, execution.ended, worker=worker, provider=begun.provider)
+
+
+def _told(sent: Sent) -> list[int]:
+    """How many pieces the workers that answered it told."""
+    return [e.attempts[-1].ended.chunks for e in sent.executions if e.ok and e.attempts and e.attempts[-1].ended]
 
 
 def _cut_off(case: Case, execution: Execution) -> bool:

@@ -28,6 +28,11 @@ class Attempt(msgspec.Struct):
         return self.ended.t if self.ended is not None else None
 
     @property
+    def began_to_answer(self) -> bool:
+        """Whether it is known to have told its caller the first token of a stream."""
+        return self.ended is not None and self.ended.first_token_s is not None
+
+    @property
     def failed(self) -> bool:
         """Whether it ended as the provider's fault."""
         return self.ended is not None and self.ended.outcome.fails_over
@@ -51,10 +56,15 @@ class Execution(msgspec.Struct):
         """Whether it was answered."""
         return self.ended is not None and self.ended.result == "ok"
 
+    @property
+    def answering(self) -> Attempt | None:
+        """The attempt whose stream began to be told, if one did (the first: there may be no other)."""
+        return next((attempt for attempt in self.attempts if attempt.began_to_answer), None)
+
     def refused(self, providers: tuple[str, ...]) -> set[str]:
         """The providers that this request wanted and whose breaker said no."""
         skipped = {name for attempt in self.attempts for name in attempt.started.skipped}
-        if self.ended is not None and self.ended.result == "failed":
+        if self.ended is not None and self.ended.result == "failed" and self.answering is None:
             skipped |= set(providers)
         return skipped - {attempt.started.provider for attempt in self.attempts}
 

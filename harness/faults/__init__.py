@@ -12,12 +12,16 @@ from harness.faults.choice import ALL, Place, Role, Some, Workers
 from harness.faults.moment import OF_FAULTS, OF_WORKERS, Moment
 from harness.faults.provider import (
     ANSWERS,
+    ProviderCut,
     ProviderError,
+    ProviderErrorBody,
     ProviderHang,
     ProviderLatency,
+    ProviderMalformed,
     ProviderPartition,
     ProviderRateLimit,
     ProviderRefuse,
+    ProviderStall,
 )
 from harness.faults.redis import (
     RedisDropMessages,
@@ -54,12 +58,16 @@ __all__ = [
     "Fault",
     "Moment",
     "Place",
+    "ProviderCut",
     "ProviderError",
+    "ProviderErrorBody",
     "ProviderHang",
     "ProviderLatency",
+    "ProviderMalformed",
     "ProviderPartition",
     "ProviderRateLimit",
     "ProviderRefuse",
+    "ProviderStall",
     "RedisDropMessages",
     "RedisFailover",
     "RedisFlush",

@@ -8,7 +8,7 @@ from harness.faults.base import Fault
 from harness.faults.choice import ALL, Workers
 from harness.units import Fraction, PositiveDuration
 
-ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse"})
+ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse", "cut", "malformed", "error_body"})
 """The faults that decide a provider's answer: no two of them can be at once."""
 
 
@@ -64,6 +64,51 @@ class ProviderLatency(Fault):
     share: Fraction = 1.0
 
 
+class ProviderStall(Fault):
+    """Begins a stream, and then says nothing for `add`: before its first token, or after `after_tokens` of them."""
+
+    of, name = "provider", "stall"
+    cause = "a long prompt, a queue behind the first byte, a batch that waits for its slowest member"
+    example = "{at: 15s, for: 20s, target: provider/openai, inject: stall, add: 5s}"
+    rules_out = frozenset({"stall"})
+    add: PositiveDuration
+    after_tokens: int = Field(0, ge=0)
+    share: Fraction = 1.0
+
+
+class ProviderCut(Fault):
+    """Breaks the connection in the middle of an answer; a stream's, after `after_tokens` tokens."""
+
+    of, name = "provider", "cut"
+    cause = "a worker of the vendor's that dies while it answers, a proxy with an idle timeout"
+    example = "{at: 15s, for: 20s, target: provider/openai, inject: cut, after_tokens: 3}"
+    rules_out = ANSWERS
+    after_tokens: int = Field(3, ge=0)
+    share: Fraction = 1.0
+
+
+class ProviderMalformed(Fault):
+    """Answers 200 with what is not JSON; in a stream, after `after_tokens` tokens."""
+
+    of, name = "provider", "malformed"
+    cause = "a proxy's error page, a truncated cache, a bug of the vendor's"
+    example = "{at: 15s, for: 20s, target: provider/openai, inject: malformed}"
+    rules_out = ANSWERS
+    after_tokens: int = Field(0, ge=0)
+    share: Fraction = 1.0
+
+
+class ProviderErrorBody(Fault):
+    """Answers 200 with an error inside; in a stream, after `after_tokens` tokens."""
+
+    of, name = "provider", "error_body"
+    cause = "a gateway that hides its backend's failure, an overload noticed after the headers went out"
+    example = "{at: 15s, for: 20s, target: provider/openai, inject: error_body}"
+    rules_out = ANSWERS
+    after_tokens: int = Field(0, ge=0)
+    share: Fraction = 1.0
+
+
 class ProviderPartition(Fault):
     """Cannot be reached from some workers: bytes are held, in both directions."""
 
@@ -80,5 +125,9 @@ KINDS: tuple[type[Fault], ...] = (
     ProviderHang,
     ProviderRefuse,
     ProviderLatency,
+    ProviderStall,
+    ProviderCut,
+    ProviderMalformed,
+    ProviderErrorBody,
     ProviderPartition,
 )

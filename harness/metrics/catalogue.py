@@ -25,13 +25,25 @@ METRICS: dict[str, Metric] = {
     "failed_requests": Metric("count", "requests that ended in a clear error, the callers' own errors left out"),
     "lost_requests": Metric("count", "requests whose end nobody knows: the connection broke, or the run ended"),
     "rejected_requests": Metric("count", "requests that were the caller's own error", "neither"),
-    "availability": Metric("share", "requests answered, of all that were not the caller's own error", "higher"),
+    "cancelled_requests": Metric("count", "requests whose sender left before their end", "neither"),
+    "streams": Metric("count", "requests whose answer was to come piece by piece", "neither"),
+    "broken_streams": Metric("count", "streams that broke off after their first token (failed requests, all of them)"),
+    "availability": Metric(
+        "share", "requests answered, of all that were not the caller's own error and whose sender stayed", "higher"
+    ),
     "availability.before": Metric("share", "the same, of requests meant to be sent before the first fault", "higher"),
     "availability.during": Metric("share", "the same, from the first fault's begin to the last one's end", "higher"),
     "availability.after": Metric("share", "the same, after the last fault", "higher"),
     **_quantiles(
-        "latency", "from when a request was meant to be sent until it was answered", "p50", "p90", "p99", "p999", "max"
+        "latency",
+        "from when a request was meant to be sent until it was answered, or a stream got its first token",
+        "p50",
+        "p90",
+        "p99",
+        "p999",
+        "max",
     ),
+    **_quantiles("first_token", "the same, of streams alone", "p50", "p99", "max"),
     **_quantiles(
         "failover_added_latency",
         "what failed attempts added to a request that was answered: its time on its worker less its last attempt",

@@ -12,17 +12,20 @@ from harness.checkers.requests import Execution, Sent
 from harness.quantiles import of_sorted
 
 Figures = dict[str, float | None]
-End = Literal["ok", "fail", "rejected", "info"]
+End = Literal["ok", "fail", "rejected", "left", "info"]
 
 
 class RequestSample(NamedTuple):
-    """One request as its sender saw it. `t`: when it was meant to be sent; latency_s from then (None: no end)."""
+    """One request as its sender saw it. `t`: when it was meant to be sent; latency_s from then until it was answered,
+    or got its first token (None: it left, or has no end). `broken`: it failed after its first token."""
 
     t: float
     end: End
     latency_s: float | None
     provider: str | None
     attempts: int
+    stream: bool = False
+    broken: bool = False
 
 
 def request_samples(case: Case) -> list[RequestSample]:
@@ -37,6 +40,7 @@ def request_figures(case: Case) -> Figures:
     executions = case.index.executions
     attempts = len(case.index.attempts)
     latencies = sorted(s.latency_s for s in samples if s.end == "ok" and s.latency_s is not None)
+    first_tokens = sorted(s.latency_s for s in samples if s.end == "ok" and s.stream and s.latency_s is not None)
     added = sorted(failover_added(executions))
     return {
         "requests": len(samples),
@@ -44,10 +48,14 @@ def request_figures(case: Case) -> Figures:
         "failed_requests": _count(samples, "fail"),
         "lost_requests": _count(samples, "info"),
         "rejected_requests": _count(samples, "rejected"),
+        "cancelled_requests": _count(samples, "left"),
+        "streams": sum(s.stream for s in samples),
+        "broken_streams": sum(s.broken for s in samples),
         "attempts": attempts,
         "amplification": attempts / len(executions) if executions else None,
         **_availability(case, samples),
         **{f"latency.{name}": of_sorted(latencies, q) for name, q in _QS.items()},
+        **{f"first_token.{name}": of_sorted(first_tokens, _QS[name]) for name in ("p50", "p99", "max")},
         **{f"failover_added_latency.{name}": of_sorted(added, _QS[name]) for name in ("p50", "p99", "max")},
     }
 
@@ -65,12 +73,15 @@ def failover_added(executions: Iterable[Execution]) -> Iterator[float]:
 
 
 def _sample(sent: Sent) -> RequestSample:
-    done = sent.done
+    begun, done = sent.sent, sent.done
     attempts = sum(len(e.attempts) for e in sent.executions)
     if done is None:
-        return RequestSample(sent.sent.intended, "info", None, None, attempts)
+        return RequestSample(begun.intended, "info", None, None, attempts, begun.stream)
     end: End = "rejected" if done.result == "fail" and _rejected(sent) else done.result
-    return RequestSample(sent.sent.intended, end, done.t - sent.sent.intended, done.provider, attempts)
+    heard = done.t if done.first_token_s is None else begun.t + done.first_token_s
+    latency_s = heard - begun.intended if end != "left" else None
+    broken = done.result == "fail" and bool(done.chunks)
+    return RequestSample(begun.intended, end, latency_s, done.provider, attempts, begun.stream, broken)
 
 
 def _rejected(sent: Sent) -> bool:
@@ -96,5 +107,5 @@ def _availability(case: Case, samples: list[RequestSample]) -> Figures:
 
 
 def _share(samples: Iterable[RequestSample]) -> float | None:
-    ends = [s.end for s in samples if s.end != "rejected"]
+    ends = [s.end for s in samples if s.end not in ("rejected", "left")]
     return ends.count("ok") / len(ends) if ends else None

@@ -26,7 +26,7 @@ from harness.real.provider.faults import Board
 from harness.real.provider.latency import LogNormal
 from harness.real.provider.ledger import Ledger
 from harness.real.provider.lifetime import until_told
-from harness.real.provider.service import Service
+from harness.real.provider.service import Pace, Service
 from harness.real.provider.wire import Wire
 from harness.real.provider.wire_anthropic import AnthropicWire
 from harness.real.provider.wire_openai import OpenAIWire
@@ -45,6 +45,7 @@ class Plan:
 
     ledger: Ledger
     latency: LogNormal
+    pace: Pace
     data: socket.socket
     control: socket.socket
 
@@ -53,6 +54,7 @@ class Plan:
         """The plan of a command line; ValueError or OSError says what in it cannot work."""
         return cls(
             latency=LogNormal(options.latency_median, options.latency_p99, Random(f"{options.seed}/latency")),
+            pace=Pace(options.tokens, options.token_interval),
             data=bound(options.port),
             control=bound(options.control_port),
             ledger=Ledger(options.name, options.ledger),
@@ -75,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def serve(options: argparse.Namespace, plan: Plan) -> None:
     """Serve by `plan` until told to end; everything is closed when it returns."""
     board = Board(Random(f"{options.seed}/faults"))
-    service = Service(options.name, board, plan.ledger, plan.latency)
+    service = Service(options.name, board, plan.ledger, plan.latency, plan.pace)
     async with AsyncExitStack() as stack:
         stack.callback(plan.ledger.close)
         door = Door(await _runner(service.application(WIRES[options.wire]), stack), plan.data)
@@ -116,6 +118,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 up, not {text!r}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="provider-server", description="A provider that speaks the vendors' HTTP formats.")
     parser.add_argument("--name", required=True, help="who it says it is")
@@ -125,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ledger", type=Path, help="file to which it appends a line for every request")
     parser.add_argument("--latency-median", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--latency-p99", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--tokens", type=_count, metavar="N", help="how many an answer has (default: a sentence's)")
+    parser.add_argument(
+        "--token-interval", type=float, default=0.0, metavar="SECONDS", help="from one token of a stream to the next"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of its latencies and of the share of a fault")
     parser.add_argument("--parent", type=int, default=os.getppid(), metavar="PID", help="ends when this process does")
     return parser

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from harness.faults import Fault, ProviderError, ProviderHang, ProviderLatency, ProviderRateLimit
+from harness.faults import Fault
 from harness.history import Entry, decode_line
 from harness.real.child import Child, Children
 from harness.real.provider.control import State
@@ -19,6 +19,8 @@ from harness.world import WorldError
 
 READY_TIMEOUT_S = 30.0
 CONTROL_TIMEOUT_S = 5.0
+_ORDERED = ("share", "status", "retry_after", "add", "after_tokens")
+_INJECTED = {"cut": "truncated"}
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class ProviderProcess:
             "--ledger": ledger,
             "--latency-median": spec.latency.median,
             "--latency-p99": spec.latency.p99,
+            "--tokens": spec.tokens,
+            "--token-interval": spec.token_interval,
             "--seed": seed,
             "--wire": wire_of(spec),
         }
@@ -89,15 +93,5 @@ def wire_of(spec: ProviderSpec) -> str:
 
 def _order(fault: Fault) -> Order:
     """A scenario's fault as the control API takes it."""
-    share = getattr(fault, "share", 1.0)
-    match fault:
-        case ProviderError():
-            return Order(inject="error", share=share, status=fault.status)
-        case ProviderRateLimit():
-            return Order(inject="rate_limit", share=share, retry_after=fault.retry_after)
-        case ProviderLatency():
-            return Order(inject="latency", share=share, add=fault.add)
-        case ProviderHang():
-            return Order(inject="hang", share=share)
-        case _:
-            return Order(inject="refuse")
+    told = {field: getattr(fault, field) for field in _ORDERED if hasattr(fault, field)}
+    return msgspec.convert({"inject": _INJECTED.get(fault.name, fault.name), **told}, Order)

@@ -21,7 +21,7 @@ from harness.sim.network import Network
 from harness.sim.process import How, SimProcess
 from harness.sim.worker import Answered, SimWorker
 
-Waiting = tuple[str, Answered]
+Waiting = tuple[str, bool, Answered]
 Equip = Callable[[str, Place, int, SimProcess, Callable[[SimWorker], None]], SimWorker]
 """Makes the worker of a process: its name, place and generation, and who is told when it is ready."""
 
@@ -72,13 +72,21 @@ class Fleet:
         for number, place in enumerate(order):
             self._engine.call_later(number * self._costs.stagger_s * (0.5 + self._rng.random()), self._spawn, place)
 
-    def connect(self, instance: int, request: str, answered: Answered) -> None:
+    def connect(self, instance: int, request: str, stream: bool, answered: Answered) -> None:
         """A connection with a request has come to an instance's port."""
         accepting = [w for w in self._of(instance) if w.accepts]
         if accepting:
-            self._rng.choice(accepting).take(request, answered)
+            self._rng.choice(accepting).take(request, stream, answered)
         else:
-            self._backlog[instance].append((request, answered))
+            self._backlog[instance].append((request, stream, answered))
+
+    def disconnect(self, instance: int, request: str) -> None:
+        """A request's caller has closed its connection to an instance (if it came so far)."""
+        for worker in self._of(instance):
+            worker.leave(request)
+        waiting = self._backlog[instance]
+        if any(w[0] == request for w in waiting):
+            self._backlog[instance] = deque(w for w in waiting if w[0] != request)
 
     def resume(self, worker: SimWorker) -> None:
         """Wake a frozen worker: it also takes what waits in the backlog."""

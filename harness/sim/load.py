@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from harness.history import Recorder, RequestDone, RequestSent
@@ -11,16 +12,28 @@ from harness.sim.balancer import Balancer
 from harness.sim.chance import Sampler
 from harness.sim.engine import Engine
 from harness.sim.worker import Reply
-from harness.workload import arrivals, closed_loads, window
+from harness.workload import Manners, arrivals, closed_loads, window
 
-Connect = Callable[[int, str, Callable[[str, Reply], None]], None]
+Connect = Callable[[int, str, bool, Callable[[str, Reply], None]], None]
+Disconnect = Callable[[int, str], None]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request that is open: where, since when, when it gets there, and what is to be done at its end."""
+
+    instance: int
+    sent: float
+    arrives: float
+    answered: Callable[[], None]
 
 
 class SimLoad:
     """Sends a scenario's requests from the moment of `start`, and records what was sent and what came back.
 
-    edge     how long a request takes to an instance, and its answer back
-    connect  hands a request to an instance, with whom to answer
+    edge        how long a request takes to an instance, and its answer back
+    connect     hands a request to an instance: whether it is to be a stream, and whom to answer
+    disconnect  tells an instance that the sender of a request has left
     """
 
     def __init__(
@@ -32,14 +45,17 @@ class SimLoad:
         rng: Random,
         *,
         connect: Connect,
+        disconnect: Disconnect,
         record: Recorder,
         now: Callable[[], float],
     ) -> None:
         self._scenario = scenario
-        self._engine, self._edge, self._connect, self._record, self._now = engine, edge, connect, record, now
+        self._engine, self._edge, self._record, self._now = engine, edge, record, now
+        self._connect, self._disconnect = connect, disconnect
+        self._manners = Manners(scenario, seed)
         self._balancer = Balancer(scenario.topology, rng)
         self._plan = arrivals(scenario, seed)
-        self._open: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._open: dict[str, _Asked] = {}
         self._senders = 0  # open load, and users, that may still send
         self._on_end: Callable[[], None] = _nothing
 
@@ -93,10 +109,21 @@ class SimLoad:
         self._engine.call_later(at - self._now(), self._send, f"{name}-{number}", at, answered)
 
     def _send(self, request: str, intended: float, answered: Callable[[], None]) -> None:
-        instance = self._balancer.pick()
-        self._open[request] = (instance, answered)
-        self._record(RequestSent(t=self._now(), request=request, instance=instance, intended=intended))
-        self._engine.call_later(self._edge(), self._connect, instance, request, self._reply)
+        instance, manner, now = self._balancer.pick(), self._manners.of(request), self._now()
+        edge_s = self._edge()
+        self._open[request] = _Asked(instance, now, now + edge_s, answered)
+        self._record(RequestSent(t=now, request=request, instance=instance, intended=intended, stream=manner.stream))
+        self._engine.call_later(edge_s, self._connect, instance, request, manner.stream, self._reply)
+        if manner.leaves_after_s is not None:
+            self._engine.call_later(manner.leaves_after_s, self._leave, request)
+
+    def _leave(self, request: str) -> None:
+        if request not in self._open:
+            return  # it has its answer
+        asked, now = self._open[request], self._now()
+        behind_s = max(self._edge(), asked.arrives - now)  # what it sent arrives before its leaving does
+        self._engine.call_later(behind_s, self._disconnect, asked.instance, request)
+        self._ended(request, RequestDone(t=now, request=request, result="left"))
 
     def _reply(self, request: str, reply: Reply) -> None:
         self._engine.call_later(self._edge(), self._done, request, reply)
@@ -104,9 +131,8 @@ class SimLoad:
     def _done(self, request: str, reply: Reply) -> None:
         if request not in self._open:
             return  # nobody waits for it any more
-        instance, answered = self._open.pop(request)
-        self._balancer.free(instance)
-        self._record(
+        self._ended(
+            request,
             RequestDone(
                 t=self._now(),
                 request=request,
@@ -115,9 +141,19 @@ class SimLoad:
                 status=reply.status,
                 error=reply.error,
                 retry_after_s=reply.retry_after_s,
-            )
+                chunks=reply.chunks,
+                first_token_s=self._first_token_s(self._open[request].sent, reply),
+            ),
         )
-        answered()
+
+    def _first_token_s(self, sent: float, reply: Reply) -> float | None:
+        return round(self._now() - reply.told_s - sent, 9) if reply.chunks else None
+
+    def _ended(self, request: str, done: RequestDone) -> None:
+        asked = self._open.pop(request)
+        self._balancer.free(asked.instance)
+        self._record(done)
+        asked.answered()
         self._look_for_end()
 
     def _sender_ended(self) -> None:

@@ -4,26 +4,28 @@ Rules (those of the real world's provider)
 -----
 * Every request that arrives ends in the ledger once: ok, error, hung (no answer was ever given) or gone (who asked
   left, was killed or was cut off before the answer).
-* A request is shaped on arrival by the faults that stand then, each with its share drawn at random; `latency` only
-  delays; of the others the one with the lowest index decides.
+* A request is shaped on arrival by the faults that stand then, each with its share drawn at random; `latency` and
+  `stall` (streams alone) only delay; of the others the one with the lowest index decides.
 * An error takes as long as an answer would. A hang lasts until its fault heals; the connection is then cut.
+* A stream has a piece with its role, then its tokens, then one that ends it.
 * Refusing cuts what is under way. A partition holds requests and answers of its workers until it heals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from flexiai.chat import ChatCompletion, ChatMessage, ChatRequest, Choice, Usage
-from harness.faults import Place, ProviderLatency, ProviderPartition, ProviderRefuse
+from flexiai.chat import ChatChunk, ChatCompletion, ChatMessage, ChatRequest, Choice, ChunkChoice, Delta, Usage
+from harness.faults import Place, ProviderLatency, ProviderPartition, ProviderRefuse, ProviderStall
 from harness.history import ProviderServed, Recorder
 from harness.scenario import ProviderSpec
 from harness.sim.chance import Chance
-from harness.sim.line import Flight, Line
+from harness.sim.line import Flight, Line, Shape
 from harness.sim.standing import Standing
 
 _CHOICES = (Choice(message=ChatMessage(content="Yes.")),)
 _USAGE = Usage(prompt_tokens=8, completion_tokens=2, total_tokens=10)
+_ROLE = Delta(role="assistant")
 
 
 class SimProvider:
@@ -34,6 +36,8 @@ class SimProvider:
         self.standing: dict[int, Standing] = {}  # by index
         self.think_s = chance.latency(spec.latency, f"provider/{spec.name}/latency")
         self.now = now
+        self.tokens = spec.tokens
+        self.token_interval_s = spec.token_interval
         self._model = spec.config.model
         self._draw = chance.stream(f"provider/{spec.name}/share").random
         self._record = record
@@ -67,18 +71,21 @@ class SimProvider:
         for line in self._lines:
             line.healed(standing)
 
-    def shape(self, flight: Flight) -> tuple[float, Standing | None]:
+    def shape(self, flight: Flight) -> Shape:
         """For a request that has just arrived: how much longer it takes, and what decides its answer."""
-        hit = [s for s in self.standing.values() if self._hits(s)]
-        delays = [s for s in hit if isinstance(s.fault, ProviderLatency)]
+        hit = [s for s in self.standing.values() if self._hits(s, flight)]
+        stall = next((s for s in hit if isinstance(s.fault, ProviderStall)), None)
+        delays = [s for s in hit if isinstance(s.fault, ProviderLatency | ProviderStall)]
         deciding = next((s for s in hit if s not in delays), None)
         for standing in [*delays, deciding] if deciding is not None else delays:
             standing.touch()
             flight.fault = standing.index
-        return sum(s.fault.add for s in delays if isinstance(s.fault, ProviderLatency)), deciding
+        return Shape(sum(s.fault.add for s in delays if isinstance(s.fault, ProviderLatency)), stall, deciding)
 
-    def _hits(self, standing: Standing) -> bool:
+    def _hits(self, standing: Standing, flight: Flight) -> bool:
         if isinstance(standing.fault, ProviderPartition | ProviderRefuse):
+            return False
+        if isinstance(standing.fault, ProviderStall) and not flight.stream:
             return False
         return standing.share >= 1 or self._draw() < standing.share
 
@@ -92,6 +99,20 @@ class SimProvider:
             provider=self.name,
             usage=_USAGE,
         )
+
+    def pieces(self, request: ChatRequest) -> Iterator[ChatChunk]:
+        """A stream's: its role, each token, its end."""
+        self._answers += 1
+        id_ = f"{self.name}-{self._answers}"
+        yield self._piece(id_, request, _ROLE)
+        for number in range(1, self.tokens + 1):
+            yield self._piece(id_, request, Delta(content=f"{number} "))
+        yield self._piece(id_, request, Delta(), "stop")
+
+    def _piece(self, id_: str, request: ChatRequest, delta: Delta, finish_reason: str | None = None) -> ChatChunk:
+        choices = (ChunkChoice(delta=delta, finish_reason=finish_reason),)
+        usage = _USAGE if finish_reason else None
+        return ChatChunk(id=id_, model=request.model or self._model, choices=choices, provider=self.name, usage=usage)
 
     def enter(self, flight: Flight) -> None:
         """Write what became of a request into the ledger."""

@@ -7,7 +7,16 @@ from flexiai.errors import InvalidRequestError, ProviderError
 from harness.faults import Fault, Place, ProviderPartition, ProviderRateLimit
 from harness.faults import ProviderError as AnswersError
 
+_LIES = {
+    "cut": (Trouble.DISCONNECT, "the connection broke before the answer was complete (ClientPayloadError)"),
+    "malformed": (Trouble.MALFORMED, "not a valid answer: Input data was truncated"),
+    "error_body": (Trouble.ERROR_BODY, "an error inside a 200: the provider was told to fail"),
+}
 _WHAT = {
+    "stall": "streams stalled",
+    "cut": "answers cut off",
+    "malformed": "answers that were malformed",
+    "error_body": "answers with an error inside a 200",
     "rate_limit": "requests answered 429",
     "hang": "requests never answered",
     "refuse": "connections refused or reset",
@@ -43,10 +52,19 @@ class Standing:
     @property
     def status(self) -> int:
         """The HTTP status of its answers."""
+        if self.fault.name in _LIES:
+            return 200
         return self.fault.status if isinstance(self.fault, AnswersError) else 429
+
+    @property
+    def after_tokens(self) -> int:
+        """How many tokens of a stream come before its effect."""
+        return getattr(self.fault, "after_tokens", 0)
 
     def answer(self, provider: str) -> ProviderError:
         """Its answer, as an HTTP adapter raises it."""
+        if self.fault.name in _LIES:
+            return refusal(provider, *_LIES[self.fault.name])
         wait_s = self.fault.retry_after if isinstance(self.fault, ProviderRateLimit) else None
         # The load names no model: what is not found is then the one that the provider is configured with.
         trouble = Trouble.MISCONFIGURED if self.status == 404 else Trouble.STATUS

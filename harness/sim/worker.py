@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flexiai.client import AsyncFlexiAI
-from flexiai.errors import NoProviderAvailable, ProviderError
+from flexiai.errors import NoProviderAvailable, ProviderError, StreamBroken
 from harness.faults import Place
 from harness.sim.line import Line
 from harness.sim.process import SimProcess
@@ -19,13 +19,19 @@ QUESTION = ({"role": "user", "content": "Is anybody there?"},)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a request ended, as the load is told of it."""
+    """How a request ended, as the load is told of it.
+
+    chunks  pieces of content it was told, if its answer was a stream
+    told_s  how long that took, from the first of them to the end
+    """
 
     result: Literal["ok", "fail", "info"]
     provider: str | None = None
     status: int | None = None
     error: str | None = None
     retry_after_s: float | None = None
+    chunks: int | None = None
+    told_s: float = 0.0
 
 
 Answered = Callable[[str, Reply], None]
@@ -33,7 +39,11 @@ BROKEN = Reply("info", error="the connection broke")
 
 
 class SimWorker:
-    """A worker at a place. `lines`: its ways to the providers. `open`: requests it has taken, and whom to answer."""
+    """A worker at a place. `lines`: its ways to the providers. `open`: requests it has taken, and whom to answer.
+
+    As the app does, it gives up a request whose caller has left, and tells a stream as it comes: one that breaks off
+    ends in an error after a 200.
+    """
 
     _client: AsyncFlexiAI
 
@@ -55,7 +65,7 @@ class SimWorker:
         self.open: dict[str, Answered] = {}
         self._make_client = make_client
         self._on_ready = on_ready
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: dict[str, asyncio.Task[None]] = {}
 
     @property
     def accepts(self) -> bool:
@@ -66,10 +76,15 @@ class SimWorker:
         """Begin to live."""
         self.process.run(self._live())
 
-    def take(self, request: str, answered: Answered) -> None:
+    def take(self, request: str, stream: bool, answered: Answered) -> None:
         """A request comes in on a connection of its own."""
         self.open[request] = answered
-        self.process.loop.happened(self._serve, request)
+        self.process.loop.happened(self._serve, request, stream)
+
+    def leave(self, request: str) -> None:
+        """A request's caller has closed its connection."""
+        if self.open.pop(request, None) is not None:
+            self.process.loop.happened(self._give_up, request)
 
     def terminate(self, grace_s: float) -> None:
         """Take no more requests, give those under way `grace_s` to end, close the client, and end, as uvicorn does."""
@@ -90,10 +105,16 @@ class SimWorker:
         self.ready = True
         self._on_ready(self)
 
-    def _serve(self, request: str) -> None:
-        task = self.process.loop.create_task(self._ask(request))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+    def _serve(self, request: str, stream: bool) -> None:
+        if request not in self.open:
+            return  # its caller left before it was read
+        task = self.process.loop.create_task((self._tell if stream else self._ask)(request))
+        self._serving[request] = task
+        task.add_done_callback(lambda _: self._serving.pop(request))
+
+    def _give_up(self, request: str) -> None:
+        if request in self._serving:
+            self._serving[request].cancel()
 
     async def _ask(self, request: str) -> None:
         try:
@@ -101,11 +122,32 @@ class SimWorker:
             reply = Reply("ok", answer.provider, 200)
         except (NoProviderAvailable, ProviderError) as error:
             reply = refused(error)
-        self.open.pop(request)(request, reply)
+        self._reply(request, reply)
+
+    async def _tell(self, request: str) -> None:
+        try:
+            stream = await self._client.chat.completions.create(messages=QUESTION, stream=True, request_id=request)
+        except (NoProviderAvailable, ProviderError) as error:
+            self._reply(request, refused(error))
+            return
+        began, chunks, broken = self.process.loop.time(), 0, None
+        async with stream:
+            try:
+                async for chunk in stream:
+                    chunks += chunk.has_content
+            except StreamBroken as error:
+                broken = str(error)
+        told_s = self.process.loop.time() - began
+        result: Literal["ok", "fail"] = "ok" if broken is None else "fail"
+        self._reply(request, Reply(result, stream.provider, 200, broken, chunks=chunks, told_s=told_s))
+
+    def _reply(self, request: str, reply: Reply) -> None:
+        if answered := self.open.pop(request, None):
+            answered(request, reply)
 
     async def _shut_down(self, grace_s: float) -> None:
         if self._serving:
-            _, late = await asyncio.wait(self._serving, timeout=grace_s)
+            _, late = await asyncio.wait(self._serving.values(), timeout=grace_s)
             for task in late:
                 task.cancel()
         await self._client.aclose()

@@ -87,6 +87,7 @@ class SimWorld:
             self._chance.latency(self._costs.edge, "edge"),
             self._chance.stream("balancer"),
             connect=self._fleet.connect,
+            disconnect=self._fleet.disconnect,
             record=self.record,
             now=self.now,
         )

@@ -161,6 +161,48 @@ class Story:
         done = "ok" if result == "ok" else "fail"
         return self.add(RequestDone(t=end, request=request, result=done, provider=provider))
 
+    def streams(
+        self,
+        worker: str,
+        t: float,
+        *attempts: tuple[str, Outcome, int],
+        got: int | None = None,
+        by: str | None = None,
+        **more: Any,
+    ) -> Story:
+        """A request for a stream: (provider, outcome, pieces told) of each attempt, 100 ms each, its first token half-way.
+
+        `got`: pieces that its sender got, and `by` whom it says (None: as the last attempt told).
+        """
+        self._requests += 1
+        request, at = f"r{self._requests}", t
+        self.add(RequestSent(t=t, request=request, instance=1, intended=t, stream=True))
+        self.add(RequestStarted(t=t, worker=worker, request=request))
+        for n, (provider, outcome, chunks) in enumerate(attempts, 1):
+            of = {"worker": worker, "request": request, "attempt": n, "provider": provider}
+            first = 0.05 if chunks else None
+            self.add(AttemptStarted(t=at, **of))
+            at += 0.1
+            self.add(AttemptEnded(t=at, outcome=outcome, streamed=True, first_token_s=first, chunks=chunks, **of))
+        provider, outcome, chunks = attempts[-1]
+        ok = outcome is Outcome.SUCCESS
+        ended: dict[str, Any] = {
+            "result": "ok" if ok else "failed",
+            "attempts": len(attempts),
+            "streamed": True,
+            **more,
+        }
+        self.add(RequestEnded(t=at, worker=worker, request=request, **ended))
+        done = RequestDone(
+            t=at,
+            request=request,
+            result="ok" if ok else "fail",
+            provider=by or provider,
+            chunks=chunks if got is None else got,
+            first_token_s=at - 0.05 - t,
+        )
+        return self.add(done)
+
     def serves(self, worker: str, t: float, provider: str = "a", **more: Any) -> Story:
         return self.asks(worker, t, (provider, Outcome.SUCCESS), **more)
 

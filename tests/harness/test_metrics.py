@@ -68,6 +68,20 @@ class TestRequests:
         assert measure(story.case())["latency.max"] == 0.75
         assert request_samples(story.case())[0].provider == "a"
 
+    def test_a_streams_latency_is_that_of_its_first_token(self):
+        story = Story().serves("w1", 1, took=3.0).streams("w1", 2, ("a", FAILED, 0), ("b", OK, 5))
+        figures = measure(story.streams("w1", 3, ("a", FAILED, 2)).case())
+        assert figures["first_token.max"] == pytest.approx(0.15)
+        assert figures["latency.max"] == pytest.approx(3.0)
+        assert [figures[name] for name in ("streams", "broken_streams", "failed_requests")] == [2, 1, 1]
+
+    def test_who_left_is_nobodys_failure(self):
+        story = Story().serves("w1", 1).add(RequestSent(t=5.0, request="x", instance=1, intended=5.0))
+        figures = measure(story.add(RequestDone(t=9.0, request="x", result="left")).case())
+        assert [figures[name] for name in ("cancelled_requests", "lost_requests", "failed_requests")] == [1, 0, 0]
+        assert figures["availability"] == 1.0
+        assert figures["latency.max"] == pytest.approx(0.1)
+
     def test_availability_by_phase(self):
         story = Story(OUTAGE).fault().serves("w1", 5).asks("w1", 15, ("a", FAILED)).serves("w1", 20).serves("w1", 40)
         figures = measure(story.case())

@@ -75,7 +75,12 @@ def test_a_good_file_says_what_it_says():
         ("poisson", "poison", 12, "input should be 'poisson' or 'constant'"),
         ("at: 15s", "at: -15s", 14, "expected a duration with a unit"),
         ("at: 15s", "at: 61s", 14, "after the run's end at 60s"),
-        ("inject: error", "inject: explode", 14, "unknown fault 'explode' for provider: expected one of error, hang"),
+        (
+            "inject: error",
+            "inject: explode",
+            14,
+            "unknown fault 'explode' for provider: expected one of cut, error, error_body, hang",
+        ),
         (
             "provider/openai",
             "provider/opnai",

@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 
 from harness.faults import (
     Fault,
+    ProviderCut,
     ProviderError,
+    ProviderErrorBody,
     ProviderHang,
     ProviderLatency,
+    ProviderMalformed,
     ProviderPartition,
     ProviderRateLimit,
     ProviderRefuse,
+    ProviderStall,
 )
 from harness.real.injectors.scene import Effect, Maker, Scene
 from harness.real.injectors.wire import Wire
@@ -44,6 +48,10 @@ _SHAPED: Mapping[type[Fault], Callable[[Fault], str]] = {
     ProviderHang: lambda _: "requests never answered",
     ProviderRefuse: lambda _: "connections refused or reset",
     ProviderLatency: lambda _: "requests delayed",
+    ProviderStall: lambda _: "streams stalled",
+    ProviderCut: lambda _: "answers cut off",
+    ProviderMalformed: lambda _: "answers that were malformed",
+    ProviderErrorBody: lambda _: "answers with an error inside a 200",
 }
 
 MAKERS: Mapping[type[Fault], Maker] = {

@@ -3,7 +3,7 @@
 Rules
 -----
 * A request is shaped on arrival, by the faults standing then, each with its `share` of the requests drawn at random.
-* `latency` only delays; of the others, the one with the lowest index decides the answer.
+* `latency` and `stall` (streams alone) only delay; of the others, the one with the lowest index decides the answer.
 * A fault's counts stay after it has healed: they are the evidence that it did something.
 """
 
@@ -18,27 +18,31 @@ from msgspec import Meta
 
 Status = Annotated[int, Meta(ge=400, le=599)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Tokens = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to do wrong.
 
-    inject       error | rate_limit | hang | latency | refuse (no connections), and three lies in a 200: malformed
-                 (not JSON), truncated (the connection ends in mid-body), error_body (an error instead of an answer)
+    inject       error | rate_limit | hang | latency | stall | refuse (no connections), and three lies in a 200:
+                 malformed (not JSON), truncated (the connection ends in mid-body), error_body (an error instead of an
+                 answer)
     status       of an error, and of the error in an error_body
     share        of the requests that it shapes (refuse has none: it is for all)
     retry_after  seconds, sent as Retry-After with an error or rate_limit
-    add          seconds that latency adds
+    add          seconds that latency or a stall adds
+    after_tokens a stream's tokens that come before a lie or a stall (None: half of its events; an error_body instead)
     code         the vendor's error code, where the wire format's usual one will not do
     message      the error's message, likewise
     """
 
-    inject: Literal["error", "rate_limit", "hang", "latency", "refuse", "malformed", "truncated", "error_body"]
+    inject: Literal["error", "rate_limit", "hang", "latency", "stall", "refuse", "malformed", "truncated", "error_body"]
     status: Status = 503
     share: Share = 1.0
     retry_after: Seconds | None = None
     add: Seconds = 0.0
+    after_tokens: Tokens | None = None
     code: str | None = None
     message: str | None = None
 
@@ -64,7 +68,8 @@ class Shape:
 
     def __init__(self, delays: list[Standing], answer: Standing | None) -> None:
         self.answer = answer
-        self.add_s = sum(d.order.add for d in delays)
+        self.add_s = sum(d.order.add for d in delays if d.order.inject == "latency")
+        self.stall = next((d.order for d in delays if d.order.inject == "stall"), None)
         deciding = answer or (delays[0] if delays else None)
         self.fault = deciding.index if deciding is not None else None
 
@@ -103,11 +108,12 @@ class Board:
         """Every fault ever put, by index."""
         return [f for _, f in sorted(self._faults.items())]
 
-    def shape(self) -> Shape:
+    def shape(self, *, stream: bool) -> Shape:
         """What becomes of the request that has just arrived."""
-        hit = [f for f in self.all() if f.stands and f.order.inject != "refuse" and self._drawn(f)]
-        delays = [f for f in hit if f.order.inject == "latency"]
-        answers = [f for f in hit if f.order.inject != "latency"][:1]
+        unfit = ("refuse",) if stream else ("refuse", "stall")
+        hit = [f for f in self.all() if f.stands and f.order.inject not in unfit and self._drawn(f)]
+        delays = [f for f in hit if f.order.inject in ("latency", "stall")]
+        answers = [f for f in hit if f not in delays][:1]
         for fault in delays + answers:
             fault.shaped += 1
         return Shape(delays, answers[0] if answers else None)

@@ -4,7 +4,8 @@ Rules
 -----
 * Every request that is read ends in the ledger once: ok, error, hung (no answer was ever given) or gone (the caller
   left, or the connection was cut, before the answer).
-* An error takes as long as an answer would: a fault changes what is said, and latency alone changes when.
+* An error takes as long as an answer would: a fault changes what is said; latency, and a stall in a stream, when.
+* A stream's tokens come at its pace, once it has thought as long as for an answer.
 * A hang lasts until its fault heals; the connection is then cut without an answer.
 """
 
@@ -15,27 +16,38 @@ import itertools
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from harness.real.provider.faults import Board, Order, Shape, Standing
 from harness.real.provider.latency import LogNormal
 from harness.real.provider.ledger import Entry, Ledger, Result
-from harness.real.provider.wire import Rejected, Told, Wire, tell
+from harness.real.provider.telling import ERROR, error_of, steps
+from harness.real.provider.wire import Asked, Rejected, Told, Wire, tell
 
 MAX_REQUEST = 64 * 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 s
-_MESSAGES = {"error": "the provider was told to fail", "rate_limit": "Rate limit reached"}
+_MESSAGES = {"rate_limit": "Rate limit reached"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How an answer is told. `tokens`: how many it has (None: the usual ones); interval_s: from one to the next."""
+
+    tokens: int | None = None
+    interval_s: float = 0.0
 
 
 class Service:
     """Answers for provider `name`."""
 
-    def __init__(self, name: str, board: Board, ledger: Ledger, latency: LogNormal) -> None:
+    def __init__(self, name: str, board: Board, ledger: Ledger, latency: LogNormal, pace: Pace) -> None:
         self._name = name
         self._board = board
         self._ledger = ledger
         self._latency = latency
+        self._pace = pace
         self._numbers = itertools.count(1)
         self._open: set[Entry] = set()
         self.requests = 0
@@ -73,13 +85,13 @@ class Service:
             result: Result = "gone"
             status: int | None = None
             try:
-                body = await request.read()
-                shape = self._board.shape()
+                asked = _understood(wire, await request.read(), request)
+                shape = self._board.shape(stream=isinstance(asked, Asked) and asked.stream)
                 entry.fault = shape.fault
                 if shape.answer is not None and shape.answer.order.inject == "hang":
                     result = "hung"
                     return await self._hang(request, shape.answer)
-                response = await self._answer(wire, request, body, shape)
+                response = await self._answer(wire, request, asked, shape)
                 status = response.status
                 lied = shape.answer is not None
                 result = "error" if status >= 400 or lied else "ok"
@@ -94,19 +106,31 @@ class Service:
         await fault.healed.wait()
         return cut(request)
 
-    async def _answer(self, wire: Wire, request: web.Request, body: bytes, shape: Shape) -> web.StreamResponse:
+    async def _answer(
+        self, wire: Wire, request: web.Request, asked: Asked | Rejected, shape: Shape
+    ) -> web.StreamResponse:
         order = shape.answer.order if shape.answer is not None else None
-        try:
-            asked = wire.understand(body, request.headers)
-        except Rejected as rejected:
-            if order is None:
-                return _json(wire.error(rejected.status, rejected.message), rejected.status)
-            asked = None
+        if isinstance(asked, Rejected) and order is None:
+            return _json(wire.error(asked.status, asked.message), asked.status)
         await asyncio.sleep(self._latency.draw() + shape.add_s)
-        if asked is None or (order is not None and order.inject in ("error", "rate_limit", "error_body")):
+        if isinstance(asked, Rejected) or (order is not None and _instead(order, asked)):
             return _refusal(wire, order or Order(inject="error"))
-        told = tell(self._name, asked, next(self._numbers))
-        return await (_stream if asked.stream else _whole)(wire, request, told, order)
+        told = tell(self._name, asked, next(self._numbers), self._pace.tokens)
+        if asked.stream:
+            return await self._stream(wire, request, told, shape)
+        return await _whole(wire, request, told, order)
+
+    async def _stream(self, wire: Wire, request: web.Request, told: Told, shape: Shape) -> web.StreamResponse:
+        lie = shape.answer.order if shape.answer is not None else None
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        await response.prepare(request)
+        for wait_s, data in steps(wire, told, self._pace.interval_s, shape.stall, lie):
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            await response.write(data)
+        if lie is not None and lie.inject == "truncated":
+            cut_short(request)
+        return response
 
 
 def cut(request: web.Request) -> web.StreamResponse:
@@ -122,9 +146,28 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+def cut_short(request: web.Request) -> None:
+    """End the connection of a request in mid-answer, without a reset."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+def _understood(wire: Wire, body: bytes, request: web.Request) -> Asked | Rejected:
+    try:
+        return wire.understand(body, request.headers)
+    except Rejected as rejected:
+        return rejected
+
+
+def _instead(order: Order, asked: Asked) -> bool:
+    """Whether a fault answers in place of the answer, and not within it."""
+    within = asked.stream and order.after_tokens is not None
+    return order.inject in ("error", "rate_limit") or (order.inject == "error_body" and not within)
+
+
 def _refusal(wire: Wire, order: Order) -> web.Response:
     status = 429 if order.inject == "rate_limit" else order.status
-    body = wire.error(status, order.message or _MESSAGES.get(order.inject, _MESSAGES["error"]), order.code)
+    body = error_of(wire, order, _MESSAGES.get(order.inject, ERROR))
     response = _json(body, 200 if order.inject == "error_body" else status)
     if order.retry_after is not None:
         response.headers["Retry-After"] = f"{order.retry_after:g}"
@@ -143,25 +186,7 @@ async def _whole(wire: Wire, request: web.Request, told: Told, order: Order | No
     if order.inject == "malformed":
         return _json(half)
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
-    return await _send(request, response, [half], cut_short=True)
-
-
-async def _stream(wire: Wire, request: web.Request, told: Told, order: Order | None) -> web.StreamResponse:
-    frames = list(wire.frames(told))
-    if order is not None:
-        middle = len(frames) // 2
-        broken = frames[middle][: len(frames[middle]) // 2] + b"\n\n"  # an event of the format whose JSON breaks off
-        frames = [*frames[:middle], broken] if order.inject == "malformed" else frames[:middle]
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-    return await _send(request, response, frames, cut_short=order is not None and order.inject == "truncated")
-
-
-async def _send(
-    request: web.Request, response: web.StreamResponse, parts: list[bytes], *, cut_short: bool
-) -> web.StreamResponse:
     await response.prepare(request)
-    for part in parts:
-        await response.write(part)
-    if cut_short and request.transport is not None:
-        request.transport.close()
+    await response.write(half)
+    cut_short(request)
     return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Ending = Literal["stop", "stop_sequence", "length"]
 
@@ -50,6 +50,13 @@ class Told:
         return (word if i == 0 else f" {word}" for i, word in enumerate(self.words))
 
 
+class Frame(NamedTuple):
+    """A server-sent event of a streamed answer; `token`: it carries one."""
+
+    data: bytes
+    token: bool = False
+
+
 class Wire(Protocol):
     """A vendor's HTTP format."""
 
@@ -63,8 +70,12 @@ class Wire(Protocol):
         """The body of a 200."""
         ...
 
-    def frames(self, told: Told) -> Iterator[bytes]:
+    def frames(self, told: Told) -> Iterator[Frame]:
         """The server-sent events of a streamed answer."""
+        ...
+
+    def error_frame(self, body: bytes) -> bytes:
+        """The server-sent event of an error with that body, in a stream that has begun."""
         ...
 
     def error(self, status: int, message: str, code: str | None = None) -> bytes:
@@ -72,9 +83,15 @@ class Wire(Protocol):
         ...
 
 
-def tell(name: str, asked: Asked, number: int) -> Told:
-    """The answer of provider `name`: always the same to the same request, but for its number."""
+def tell(name: str, asked: Asked, number: int, tokens: int | None = None) -> Told:
+    """The answer of provider `name`: always the same to the same request, but for its number.
+
+    `tokens`: how many words it has, counted out beyond the usual ones.
+    """
     text = f"{name} answers as {asked.model} to {asked.words} words."
+    if tokens is not None:
+        usual = text.split()
+        text = " ".join([*usual, *map(str, range(len(usual) + 1, tokens + 1))][:tokens])
     cuts = [text.index(s) for s in asked.stop if s and s in text]
     words = tuple((text[: min(cuts)] if cuts else text).split())
     if asked.max_tokens is not None and len(words) > asked.max_tokens:

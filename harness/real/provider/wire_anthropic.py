@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from harness.real.provider.wire import Asked, Ending, Rejected, Told, count_words, event
+from harness.real.provider.wire import Asked, Ending, Frame, Rejected, Told, count_words, event
 
 STOP_REASONS: dict[Ending, str] = {"stop": "end_turn", "stop_sequence": "stop_sequence", "length": "max_tokens"}
 ERROR_TYPES = {
@@ -86,17 +86,22 @@ class AnthropicWire:
         message["usage"] = {"input_tokens": told.asked.words, "output_tokens": len(told.words)}
         return msgspec.json.encode(message)
 
-    def frames(self, told: Told) -> Iterator[bytes]:
+    def frames(self, told: Told) -> Iterator[Frame]:
         """The server-sent events of a streamed answer."""
         yield _event("message_start", {"message": _message(told)})
         yield _event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}})
         yield _event("ping", {})
         for piece in told.pieces:
-            yield _event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": piece}})
+            told_next = {"index": 0, "delta": {"type": "text_delta", "text": piece}}
+            yield Frame(_event("content_block_delta", told_next).data, token=True)
         yield _event("content_block_stop", {"index": 0})
         delta = {"stop_reason": STOP_REASONS[told.ending], "stop_sequence": None}
         yield _event("message_delta", {"delta": delta, "usage": {"output_tokens": len(told.words)}})
         yield _event("message_stop", {})
+
+    def error_frame(self, body: bytes) -> bytes:
+        """The server-sent event of an error, in a stream that has begun."""
+        return event(body, "error")
 
     def error(self, status: int, message: str, code: str | None = None) -> bytes:
         """The body of an error with an HTTP status."""
@@ -121,5 +126,5 @@ def _message(told: Told) -> dict[str, object]:
     }
 
 
-def _event(name: str, fields: Mapping[str, object]) -> bytes:
-    return event(msgspec.json.encode({"type": name, **fields}), name)
+def _event(name: str, fields: Mapping[str, object]) -> Frame:
+    return Frame(event(msgspec.json.encode({"type": name, **fields}), name))

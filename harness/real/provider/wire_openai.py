@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from harness.real.provider.wire import Asked, Ending, Rejected, Told, count_words, event
+from harness.real.provider.wire import Asked, Ending, Frame, Rejected, Told, count_words, event
 
 FINISH_REASONS: dict[Ending, str] = {"stop": "stop", "stop_sequence": "stop", "length": "length"}
 ERROR_TYPES = {
@@ -81,16 +81,20 @@ class OpenAIWire:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH_REASONS[told.ending]}
         return msgspec.json.encode({**_head(told, "chat.completion"), "choices": [choice], "usage": _usage(told)})
 
-    def frames(self, told: Told) -> Iterator[bytes]:
+    def frames(self, told: Told) -> Iterator[Frame]:
         """The server-sent events of a streamed answer."""
-        yield _chunk(told, {"role": "assistant", "content": ""})
+        yield Frame(_chunk(told, {"role": "assistant", "content": ""}))
         for piece in told.pieces:
-            yield _chunk(told, {"content": piece})
-        yield _chunk(told, {}, FINISH_REASONS[told.ending])
+            yield Frame(_chunk(told, {"content": piece}), token=True)
+        yield Frame(_chunk(told, {}, FINISH_REASONS[told.ending]))
         if told.asked.usage:
             head = _head(told, "chat.completion.chunk")
-            yield event(msgspec.json.encode({**head, "choices": [], "usage": _usage(told)}))
-        yield event(b"[DONE]")
+            yield Frame(event(msgspec.json.encode({**head, "choices": [], "usage": _usage(told)})))
+        yield Frame(event(b"[DONE]"))
+
+    def error_frame(self, body: bytes) -> bytes:
+        """The server-sent event of an error, in a stream that has begun."""
+        return event(body)
 
     def error(self, status: int, message: str, code: str | None = None) -> bytes:
         """The body of an error with an HTTP status."""

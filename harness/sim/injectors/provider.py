@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from harness.faults import (
     Fault,
     Place,
+    ProviderCut,
     ProviderError,
+    ProviderErrorBody,
     ProviderHang,
     ProviderLatency,
+    ProviderMalformed,
     ProviderPartition,
     ProviderRateLimit,
     ProviderRefuse,
+    ProviderStall,
 )
 from harness.sim.injectors.scene import Effect, Maker, Scene
 from harness.sim.standing import Standing
@@ -39,7 +43,17 @@ class ProviderBreaks:
         return Effect(self._standing.what, self._standing.touched)
 
 
-_FOR_ALL = (ProviderError, ProviderRateLimit, ProviderHang, ProviderRefuse, ProviderLatency)
+_FOR_ALL = (
+    ProviderError,
+    ProviderRateLimit,
+    ProviderHang,
+    ProviderRefuse,
+    ProviderLatency,
+    ProviderStall,
+    ProviderCut,
+    ProviderMalformed,
+    ProviderErrorBody,
+)
 MAKERS: Mapping[type[Fault], Maker] = {
     **dict.fromkeys(_FOR_ALL, lambda scene, index, fault, _: ProviderBreaks(scene, index, fault, ())),
     ProviderPartition: ProviderBreaks,

@@ -79,7 +79,6 @@ def service(
     request: RequestConfig | None = None,
     seen: list[Event] | None = None,
     bus: Bus | None = None,
-    log_level: Any = "critical",
     **more: Any,
 ) -> Any:
     """The service over `providers`, in their order of priority, without sync unless there is a `bus`. `seen` collects events."""
@@ -88,7 +87,7 @@ def service(
         sync=SyncConfig(enabled=bus is not None),
         breaker=breaker or BreakerConfig(),
         request=request or RequestConfig(),
-        log_level=log_level,
+        log_level="critical",
         **more,
     )
 

@@ -52,6 +52,15 @@ class TestOneOutcome:
         story.end = 600.0
         assert story.check("one-outcome").found == 2
 
+    def test_a_whole_stream_has_as_many_pieces_at_its_sender_as_its_worker_told(self):
+        assert Story().streams("w1", 1, ("a", OK, 5)).check("one-outcome").verdict == "pass"
+        finding = Story().streams("w1", 1, ("a", OK, 5), got=4).check("one-outcome")
+        assert "4 pieces" in finding.violations[0].text
+
+    def test_who_left_got_its_end_too(self):
+        story = Story().add(RequestSent(t=1.0, request="x", instance=1, intended=1.0))
+        assert story.add(RequestDone(t=1.2, request="x", result="left")).check("one-outcome").verdict == "pass"
+
     def _cut_off(self, result):
         story = Story().add(RequestSent(t=1.0, request="x", instance=1, intended=1.0))
         story.add(RequestStarted(t=1.0, worker="w1", request="x"))
@@ -120,6 +129,51 @@ class TestNoFailureWhileServed:
 
         assert story().check("no-failure-while-served").verdict == "fail"
         assert story().killed("w2", 29.9).check("no-failure-while-served").verdict == "pass"
+
+    def test_a_stream_that_broke_off_could_use_only_who_had_begun_it(self):
+        story = Story(OUTAGE | {"inject": "cut"}).fault().streams("w1", 11, ("a", FAILED, 3)).serves("w1", 1)
+        assert story.check("no-failure-while-served").verdict == "pass"
+        finding = Story().streams("w1", 11, ("a", FAILED, 3)).check("no-failure-while-served")
+        assert finding.violations[0].provider == "a"
+
+    def test_a_stream_that_fell_silent_for_as_long_as_it_may_was_not_served(self):
+        patient, hasty = {"between_tokens_timeout": "10s"}, {"between_tokens_timeout": "50ms"}
+        story = Story(request=hasty).serves("w1", 1).streams("w1", 2, ("a", FAILED, 3))
+        assert story.check("no-failure-while-served").verdict == "pass"
+        story = Story(request=patient).serves("w1", 1).streams("w1", 2, ("a", FAILED, 3))
+        assert story.check("no-failure-while-served").verdict == "fail"
+
+    def test_a_stream_without_a_first_token_in_its_time_was_not_served(self):
+        story = Story(request={"first_token_timeout": "100ms"}).serves("w1", 1)
+        story.streams("w1", 2, ("a", FAILED, 0), ("b", FAILED, 0))
+        assert story.check("no-failure-while-served").verdict == "pass"
+
+
+class TestNoFailoverAfterFirstToken:
+    ID = "no-failover-after-first-token"
+
+    def test_failing_over_before_the_first_token_is_right_and_so_is_breaking_off_after_it(self):
+        story = Story().streams("w1", 1, ("a", FAILED, 0), ("b", OK, 5)).streams("w1", 2, ("a", FAILED, 3))
+        finding = story.check(self.ID)
+        assert (finding.verdict, finding.checked) == ("pass", 2)
+
+    def test_going_on_with_another_provider_is_a_breach(self):
+        violation = Story().streams("w1", 1, ("a", FAILED, 3), ("b", OK, 5)).check(self.ID).violations[0]
+        assert (violation.worker, violation.provider) == ("w1", "b")
+        assert [type(e).__name__ for e in violation.proof] == ["AttemptStarted", "AttemptEnded", "AttemptStarted"]
+
+    def test_asking_the_same_provider_again_is_one_too(self):
+        assert Story().streams("w1", 1, ("a", FAILED, 3), ("a", OK, 5)).check(self.ID).verdict == "fail"
+
+    def test_a_worker_that_hides_it_is_found_by_what_its_caller_got(self):
+        finding = Story().streams("w1", 1, ("a", FAILED, 0), ("b", OK, 5), got=8).check(self.ID)
+        assert "8 pieces" in finding.violations[0].text
+
+    def test_an_answer_that_names_another_than_who_told_it_is_a_breach(self):
+        assert Story().streams("w1", 1, ("a", OK, 5), by="b").check(self.ID).verdict == "fail"
+
+    def test_whole_answers_are_no_occasion(self):
+        assert Story().serves("w1", 1).check(self.ID).why == "vacuous"
 
 
 class TestLegalTransitions:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from harness.history import ProviderServed
@@ -106,6 +108,67 @@ def test_a_truncated_answer_ends_in_mid_body(server: ProviderProcess) -> None:
         with pytest.raises(aiohttp.ClientPayloadError):
             ask(server, f"truncated-{stream}", stream=stream)
         assert server.of(f"truncated-{stream}").fault == 11
+
+
+async def frames_of(server: ProviderProcess, request: str) -> list[dict[str, Any]]:
+    """The JSON events of a streamed answer, up to its end or its breaking off."""
+    events: list[dict[str, Any]] = []
+    body = {**BODY, "stream": True}
+    async with (
+        aiohttp.ClientSession(timeout=BOUND) as session,
+        session.post(
+            f"{server.openai_url}/chat/completions", json=body, headers={**HEADERS, "X-Request-ID": request}
+        ) as answer,
+    ):
+        async for line in answer.content:
+            data = line.removeprefix(b"data: ").strip()
+            if data and data != b"[DONE]":
+                events.append(msgspec.json.decode(data))
+    return events
+
+
+def tokens_in(events: list[dict[str, Any]]) -> list[str]:
+    said = (event["choices"][0]["delta"].get("content") for event in events if event.get("choices"))
+    return [token for token in said if token]
+
+
+@pytest.mark.parametrize("after_tokens", [0, 3, 100])
+def test_an_error_inside_a_stream_comes_after_so_many_tokens(server: ProviderProcess, after_tokens: int) -> None:
+    server.put(21, inject="error_body", after_tokens=after_tokens, message="sorry")
+    events = asyncio.run(frames_of(server, f"inside-{after_tokens}"))
+    assert len(tokens_in(events)) == min(after_tokens, 7)
+    assert events[-1]["error"]["message"] == "sorry"
+    entry = server.of(f"inside-{after_tokens}")
+    assert (entry.result, entry.status, entry.fault) == ("error", 200, 21)
+
+
+@pytest.mark.parametrize(
+    ("inject", "error"), [("truncated", aiohttp.ClientPayloadError), ("malformed", msgspec.DecodeError)]
+)
+def test_a_stream_breaks_off_after_so_many_tokens(server: ProviderProcess, inject: str, error: type[Exception]) -> None:
+    server.put(22, inject=inject, after_tokens=2)
+    with pytest.raises(error):
+        asyncio.run(frames_of(server, f"broken-off-{inject}"))
+    assert server.fault(22).shaped >= 1
+    assert server.of(f"broken-off-{inject}").result == "error"
+
+
+def test_a_stall_delays_streams_alone_and_breaks_nothing(server: ProviderProcess) -> None:
+    server.put(23, inject="stall", add=0.2, after_tokens=1)
+    assert ask(server, "unstalled")[0] == 200
+    assert server.fault(23).shaped == 0
+    assert len(tokens_in(asyncio.run(frames_of(server, "stalled")))) == 7
+    entry = server.of("stalled")
+    assert (entry.result, entry.fault, server.fault(23).shaped) == ("ok", 23, 1)
+    assert entry.t - entry.began >= 0.2 - TICK_S
+
+
+def test_tokens_come_at_their_interval_and_as_many_as_there_are_to_be(tmp_path: Path) -> None:
+    with provider_process(tmp_path, "--tokens", "9", "--token-interval", "0.02") as server:
+        tokens = tokens_in(asyncio.run(frames_of(server, "paced")))
+        assert (len(tokens), tokens[-1]) == (9, " 9")
+        entry = server.of("paced")
+        assert entry.t - entry.began >= 8 * 0.02 - TICK_S * 8
 
 
 def test_a_hang_ends_without_an_answer_when_it_heals(server: ProviderProcess) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
 
 from flexiai.chat import ChatRequest
-from flexiai.core.outcome import Trouble
+from flexiai.core.outcome import Outcome, Trouble
 from flexiai.errors import ProviderError
 from harness.faults import Place, kinds_of
 from harness.history import ProviderServed
@@ -167,3 +168,100 @@ def test_a_share_touches_about_its_share() -> None:
     failed = [error for error in run_on(case.loop, main()) if error is not None]
     assert len(failed) == standing.touched
     assert 60 < len(failed) < 140
+
+
+class Streams(Case):
+    """A provider that takes 100 ms to a stream's first token, and 10 ms to each further one of four."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        spec = ProviderSpec.model_validate({"name": "acme", "latency": "100ms", "tokens": 4, "token_interval": "10ms"})
+        self.provider = SimProvider(spec, Chance(1), self.loop.time, self.ledger.append)
+        self.here = self.provider.line(HERE)
+
+    async def hear(self) -> tuple[list[tuple[float, str | None]], ProviderError | None]:
+        """When each piece came and what it said, and how it broke off."""
+        heard = []
+        try:
+            async for chunk in self.here.stream(ChatRequest(messages=(), request_id="r1")):
+                heard.append((round(self.loop.time(), 4), chunk.choices[0].delta.content))  # noqa: PERF401 - what came before an error
+        except ProviderError as error:
+            return heard, error
+        return heard, None
+
+
+def test_a_stream_comes_token_by_token() -> None:
+    case = Streams()
+    heard, error = run_on(case.loop, case.hear())
+    assert heard == [(0.1, None), (0.1, "1 "), (0.11, "2 "), (0.12, "3 "), (0.13, "4 "), (0.13, None)]
+    assert error is None
+    assert [(e.result, e.status, round(e.t, 4)) for e in case.ledger] == [("ok", 200, 0.13)]
+
+
+@pytest.mark.parametrize(
+    ("inject", "trouble"),
+    [("cut", Trouble.DISCONNECT), ("malformed", Trouble.MALFORMED), ("error_body", Trouble.ERROR_BODY)],
+)
+@pytest.mark.parametrize(("after_tokens", "told"), [(0, 1), (2, 3), (9, 5)])
+def test_a_stream_is_broken_after_so_many_tokens(inject: str, trouble: Trouble, after_tokens: int, told: int) -> None:
+    case = Streams()
+    standing = case.fault(inject, after_tokens=after_tokens)
+    case.provider.put(standing)
+    heard, error = run_on(case.loop, case.hear())
+    assert len(heard) == told
+    assert error is not None
+    assert (error.trouble, standing.touched) == (trouble, 1)
+    assert [(e.result, e.status, e.fault) for e in case.ledger] == [("error", 200, 0)]
+
+
+@pytest.mark.parametrize("inject", ["cut", "malformed", "error_body"])
+def test_a_whole_answer_is_broken_too(inject: str) -> None:
+    case = Case()
+    case.provider.put(case.fault(inject))
+    error = run_on(case.loop, case.ask())
+    assert error is not None
+    assert error.outcome is Outcome.FAILURE
+    assert [(e.result, e.status, e.t) for e in case.ledger] == [("error", 200, 0.1)]
+
+
+@pytest.mark.parametrize(("after_tokens", "silent_before"), [(0, "1 "), (2, "3 "), (9, None)])
+def test_a_stall_is_silence_before_one_token(after_tokens: int, silent_before: str | None) -> None:
+    case = Streams()
+    standing = case.fault("stall", add="2s", after_tokens=after_tokens)
+    case.provider.put(standing)
+    heard, error = run_on(case.loop, case.hear())
+    waits = {now[1]: round(now[0] - before[0], 2) for before, now in itertools.pairwise(heard)}
+    assert error is None
+    assert [said for said, wait in waits.items() if wait >= 2.0] == [silent_before]
+    assert standing.touched == 1
+
+
+def test_a_stall_leaves_whole_answers_alone() -> None:
+    case = Case()
+    standing = case.fault("stall", add="2s")
+    case.provider.put(standing)
+    assert run_on(case.loop, case.ask()) is None
+    assert (standing.touched, case.ledger[0].t) == (0, 0.1)
+
+
+def test_a_stream_that_is_left_is_gone_and_one_that_is_reset_breaks() -> None:
+    case = Streams()
+    refuse = case.fault("refuse")
+
+    async def main() -> Any:
+        leaving = case.here.stream(ChatRequest(messages=()))
+        async for _ in leaving:
+            break
+        await leaving.aclose()
+        cut_off = case.here.stream(ChatRequest(messages=()))
+        async for chunk in cut_off:
+            if chunk.has_content:
+                break
+        case.provider.put(refuse)  # while nobody waits for a piece
+        with pytest.raises(ProviderError) as caught:
+            await anext(cut_off)
+        return caught.value.trouble
+
+    assert run_on(case.loop, main()) is Trouble.DISCONNECT
+    assert [(e.result, e.fault) for e in case.ledger] == [("gone", None), ("gone", 0)]
+    assert case.here.open == {}

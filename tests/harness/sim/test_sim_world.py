@@ -12,6 +12,7 @@ import pytest
 
 from flexiai.core.circuit import Cause, State
 from flexiai.events import RecordApplied, Transition, WorkerReady, WorkerStarted
+from harness.checkers import CHECKERS, Case
 from harness.history import (
     FaultEffect,
     FaultInjected,
@@ -69,6 +70,9 @@ FAULTS: list[dict[str, Any]] = [
     {**OUTAGE, "inject": "hang", "status": None},
     {**OUTAGE, "inject": "refuse", "status": None},
     {**OUTAGE, "inject": "latency", "status": None, "add": "300ms"},
+    {**OUTAGE, "inject": "cut", "status": None, "after_tokens": 2},
+    {**OUTAGE, "inject": "malformed", "status": None},
+    {**OUTAGE, "inject": "error_body", "status": None},
     {**OUTAGE, "inject": "partition", "status": None, "workers": "1 of 4"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "kill"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "pause"},
@@ -102,6 +106,41 @@ def test_every_fault_leaves_evidence_and_every_request_one_end(fault: dict[str, 
     assert sent == done
     assert set(sent.values()) == {1}
     assert all(e.complete for e in history.all(RunEnded))
+
+
+TALK = [{"arrival": "poisson", "rate": "40/s", "stream": "60%", "cancel": "10%"}]
+TALKATIVE: list[dict[str, Any]] = [
+    {**OUTAGE, "inject": "stall", "status": None, "add": "300ms"},
+    {**OUTAGE, "inject": "stall", "status": None, "add": "5s", "after_tokens": 2},
+    {**OUTAGE, "inject": "cut", "status": None, "after_tokens": 2},
+    {**OUTAGE, "inject": "malformed", "status": None, "after_tokens": 2},
+    {**OUTAGE, "inject": "error_body", "status": None, "after_tokens": 0},
+    {**OUTAGE, "inject": "refuse", "status": None},
+    {**OUTAGE, "inject": "hang", "status": None},
+    {**OUTAGE, "inject": "partition", "status": None, "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "kill", "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "restart", "workers": "2 of 4"},
+    {"at": "2s", "for": "3s", "target": "worker", "inject": "pause", "workers": "1 of 4"},
+]
+
+
+@pytest.mark.parametrize("fault", TALKATIVE, ids=lambda f: f"{f['inject']}-{f.get('after_tokens', 'any')}")
+def test_streams_and_callers_who_leave_come_through_every_fault(fault: dict[str, Any]) -> None:
+    what = scenario(
+        {key: value for key, value in fault.items() if value is not None},
+        load=TALK,
+        request={"first_token_timeout": "1s", "between_tokens_timeout": "1s", "attempt_timeout": "1s"},
+    )
+    history = simulated(what)
+    assert [e.count > 0 for e in history.all(FaultEffect)][-1]
+    assert list(history.all(WorkerTrouble)) == []
+    ends = Counter(e.result for e in history.all(RequestDone))
+    assert ends["ok"] > 200
+    assert ends["left"] > 0
+    assert Counter(e.request for e in history.all(RequestSent)) == Counter(e.request for e in history.all(RequestDone))
+    findings = [checker.check(Case(what, 1, history)) for checker in CHECKERS]
+    assert [f.summary for f in findings if f.verdict == "fail" or f.why == "crashed"] == []
+    assert history.sha256() == simulated(what).sha256()
 
 
 NEEDS_NEWS: list[dict[str, Any]] = [
