@@ -38,6 +38,7 @@ class FlexiAIApp(FastAPI):
     """
 
     startup: Startup
+    desk: Desk
     hot: Mapping[str, ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +73,7 @@ def create_app(settings: AppSettings | None = None, client_factory: ClientFactor
             desk.worker = None
 
     app = FlexiAIApp(title="FlexiAI", description=DESCRIPTION, lifespan=lifespan)
-    app.startup = startup
+    app.startup, app.desk = startup, desk
     app.hot = {
         "/chat/direct": ChatEndpoint(desk, Direct(DirectChat, whole=False)),
         "/chat": ChatEndpoint(desk, Direct(FullChat, whole=True)),

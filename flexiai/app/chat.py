@@ -11,13 +11,18 @@ Rules
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.types import Receive, Scope, Send
 
 from flexiai.app.dialect import Dialect
+from flexiai.app.event_stream import EventStream
 from flexiai.app.incoming import CallerGone, check_length, read_body, request_id, while_connected
+from flexiai.app.openai import Answerer
 from flexiai.app.refusals import not_serving, refusal
 from flexiai.app.replies import Reply, answered_by, id_header
 from flexiai.app.worker import Desk, Worker
+from flexiai.chat import ChatCompletion
 
 
 class ChatEndpoint:
@@ -34,22 +39,36 @@ class ChatEndpoint:
         if worker is None:
             await self._dialect.refused(not_serving(asked_as)).send(send)
             return
+        events = EventStream(send, worker.settings.request.deadline_s)
         try:
             worker.access.check_caller(scope["headers"])
             with worker.load:
-                reply = await self._answer(worker, scope, receive, asked_as)
+                arguments = await self._arguments(worker, scope, receive)
+                reply = await while_connected(receive, self._served(worker, arguments, asked_as, events))
         except CallerGone:
             return  # nobody is there to be told
         except Exception as error:
             reply = self._dialect.refused(refusal(error, worker.id, asked_as))
-        await reply.send(send)
+            if events.begun:
+                await events.break_off(reply)
+                return
+        if reply is not None:
+            await reply.send(send)
 
-    async def _answer(self, worker: Worker, scope: Scope, receive: Receive, asked_as: str) -> Reply:
+    async def _arguments(self, worker: Worker, scope: Scope, receive: Receive) -> dict[str, Any]:
         settings = worker.settings
         check_length(scope["headers"], settings.limits.max_body_bytes)
         body = await read_body(receive, settings.limits.max_body_bytes, settings.request.deadline_s)
-        arguments = self._dialect.arguments(body, worker)
-        work = worker.client.chat.completions.create(**arguments, request_id=asked_as)
-        completion = await while_connected(receive, work)
-        headers = (answered_by(completion.provider), id_header(asked_as))
-        return Reply(200, self._dialect.told(completion, worker.id, asked_as), headers)
+        return self._dialect.arguments(body, worker)
+
+    async def _served(
+        self, worker: Worker, arguments: dict[str, Any], asked_as: str, events: EventStream
+    ) -> Reply | None:
+        """The answer; None if it was told piece by piece."""
+        answer = await worker.client.chat.completions.create(**arguments, request_id=asked_as)
+        headers = (answered_by(answer.provider), id_header(asked_as))
+        if isinstance(answer, ChatCompletion):
+            return Reply(200, self._dialect.told(answer, worker.id, asked_as), headers)
+        answerer = Answerer(provider=answer.provider, worker_id=worker.id, request_id=asked_as)
+        await events.tell(answer, arguments, answerer, *headers)
+        return None

@@ -74,9 +74,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `/health/ready`. `status`: ready | no_available_provider | not_serving."""
+    """The answer of `/health/ready`. `status`: ready | no_available_provider | stopping | not_serving."""
 
-    status: Literal["ready", "no_available_provider", "not_serving"]
+    status: Literal["ready", "no_available_provider", "stopping", "not_serving"]
     worker_id: int | None
 
 
@@ -132,6 +132,8 @@ def readiness(worker: Worker | None, now: float) -> Reply:
     """The answer of `/health/ready`."""
     if worker is None:
         return Reply(503, Readiness(status="not_serving", worker_id=None))
+    if worker.ending.begun:
+        return Reply(503, Readiness(status="stopping", worker_id=worker.id))
     if not any(provider.available for provider in provider_health(worker, now)):
         return Reply(503, Readiness(status="no_available_provider", worker_id=worker.id))
     return Reply(200, Readiness(status="ready", worker_id=worker.id))

@@ -5,6 +5,7 @@ Rules
 * The caller's own: what `refused` lists (422 for a body we cannot take, 413, 408, 401, 404), and the provider's own 4xx
   where a provider refused the request as such.
 * Nobody's answer: 503 with Retry-After in whole seconds, rounded up; 504 where the request's time ran out.
+* An answer that broke off after its first piece ends with an error: 502, had its status not been told long before.
 * No room: 503 with Retry-After, before anything was read. Another worker may have room: the caller may ask at once.
 * Ours: 500, and the log says why under the request's id. An unknown path is 404, a wrong method 405 with Allow.
 """
@@ -19,7 +20,7 @@ from starlette.exceptions import HTTPException
 from flexiai.app.environment import complaints
 from flexiai.app.refused import BadBody, Refused
 from flexiai.app.replies import ErrorReply, Reply, answered_by, id_header
-from flexiai.errors import NoProviderAvailable, ProviderError
+from flexiai.errors import NoProviderAvailable, ProviderError, StreamBroken
 from flexiai.logs import log
 
 
@@ -28,6 +29,8 @@ def refusal(error: Exception, worker_id: int, asked_as: str) -> Reply:
     match error:
         case NoProviderAvailable():
             return _nobody(error, worker_id, asked_as)
+        case StreamBroken():
+            return _broken(error, worker_id, asked_as)
         case ProviderError():
             return _rejected(error, worker_id, asked_as)
         case ValidationError():
@@ -85,6 +88,18 @@ def _nobody(error: NoProviderAvailable, worker_id: int, asked_as: str) -> Reply:
     )
     retry_after = (b"retry-after", str(math.ceil(error.retry_after_s)).encode())
     return Reply(504 if late else 503, value, (retry_after, id_header(asked_as)))
+
+
+def _broken(error: StreamBroken, worker_id: int, asked_as: str) -> Reply:
+    value = ErrorReply(
+        error="stream_broken",
+        message=str(error),
+        worker_id=worker_id,
+        request_id=asked_as,
+        provider=error.provider,
+        code=error.code,
+    )
+    return Reply(502, value, (answered_by(error.provider), id_header(asked_as)))
 
 
 def _rejected(error: ProviderError, worker_id: int, asked_as: str) -> Reply:

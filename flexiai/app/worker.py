@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from flexiai.app.access import Access
+from flexiai.app.ending import Ending
 from flexiai.app.load import Load
 from flexiai.app.models import Models
 from flexiai.app.settings import AppSettings
@@ -32,6 +33,7 @@ class Worker:
     access: Access
     models: Models
     load: Load
+    ending: Ending
 
 
 @dataclass(slots=True)
@@ -66,7 +68,8 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
         listeners.insert(0, journal)
     try:
         async with factory(settings, listeners) as client:
-            yield Worker(
+            load = Load(settings.limits.max_concurrency)
+            worker = Worker(
                 id=pid,
                 settings=settings,
                 client=client,
@@ -74,8 +77,18 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
                 journal=journal,
                 access=Access(settings.doors),
                 models=Models(settings.providers, settings.other_models),
-                load=Load(settings.limits.max_concurrency),
+                load=load,
+                ending=_ending(settings, load),
             )
+            with worker.ending.on_sigterm():
+                yield worker
     finally:
         if journal is not None:
             journal.close()
+
+
+def _ending(settings: AppSettings, load: Load) -> Ending:
+    grace_s = settings.limits.shutdown_grace_s
+    return Ending(
+        settings.limits.drain_s, settings.request.deadline_s if grace_s is None else grace_s, cut_short=load.cut_short
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +52,13 @@ async def ask(
     gone: asyncio.Event | None = None,
     chunk: int | None = None,
     peer: tuple[str, int] | None = ("127.0.0.1", 1),
+    on_send: Callable[[dict[str, Any]], None] = lambda message: None,
+    slowly: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
 ) -> Answer | None:
-    """The answer to one request, or None when there was none. Setting `gone` closes the caller's connection."""
+    """The answer to one request, or None when there was none. Setting `gone` closes the caller's connection.
+
+    `on_send` sees each message of the application's; `slowly` is awaited before one counts as sent.
+    """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     chunks = [content[i : i + (chunk or len(content))] for i in range(0, len(content), chunk or len(content) or 1)] or [
         b""
@@ -67,7 +72,10 @@ async def ask(
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
+        if slowly is not None:
+            await slowly(message)
         sent.append(message)
+        on_send(message)
 
     scope = {
         "type": "http",

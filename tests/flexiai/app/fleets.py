@@ -79,6 +79,7 @@ def service(
     request: RequestConfig | None = None,
     seen: list[Event] | None = None,
     bus: Bus | None = None,
+    log_level: Any = "critical",
     **more: Any,
 ) -> Any:
     """The service over `providers`, in their order of priority, without sync unless there is a `bus`. `seen` collects events."""
@@ -87,7 +88,7 @@ def service(
         sync=SyncConfig(enabled=bus is not None),
         breaker=breaker or BreakerConfig(),
         request=request or RequestConfig(),
-        log_level="critical",
+        log_level=log_level,
         **more,
     )
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import httpx2
 import openai
 import pytest
+from app_client import asked
 from asgi_driver import ask, started
 from fleets import Answers, Fails, service
 from openai import AsyncOpenAI
@@ -24,28 +23,6 @@ from flexiai.types import BreakerConfig
 
 HELLO = [{"role": "user", "content": "hello"}]
 KEY = "sk-of-this-service-1"
-
-
-@asynccontextmanager
-async def client_of(app: Any, key: str = "any") -> AsyncIterator[AsyncOpenAI]:
-    """OpenAI's client against the started service, without retries of its own."""
-    async with started(app):
-        transport = httpx2.ASGITransport(app)
-        async with AsyncOpenAI(
-            api_key=key,
-            base_url="http://127.0.0.1/v1",
-            max_retries=0,
-            http_client=httpx2.AsyncClient(transport=transport),
-        ) as client:
-            yield client
-
-
-def asked(app: Any, ask_it: Callable[[AsyncOpenAI], Awaitable[Any]], key: str = "any") -> Any:
-    async def run() -> Any:
-        async with client_of(app, key) as client:
-            return await ask_it(client)
-
-    return asyncio.run(run())
 
 
 def completion(app: Any, key: str = "any", **arguments: Any) -> Any:

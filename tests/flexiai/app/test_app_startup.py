@@ -6,23 +6,18 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgi_driver import StartRefused, started
 from fleets import Answers, service
+from uvicorn_process import PATIENCE_S, address_in, read_until, uvicorn
 
 from flexiai.app import create_app
 from flexiai.app.settings import AppSettings
 from flexiai.types import ProviderConfig
-
-PATIENCE_S = 30.0
 
 
 def test_a_start_without_a_provider_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,40 +58,6 @@ def test_a_journal_holds_a_life_from_start_to_stop(tmp_path: Path) -> None:
     assert kinds[-1] == "worker.stopped"
 
 
-@contextmanager
-def uvicorn(folder: Path, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A uvicorn of its own in `folder`, killed at the end together with its workers if it still runs."""
-    inherited = {n: v for n, v in os.environ.items() if not n.startswith(("OPENAI", "ANTHROPIC", "REDIS", "FLEXIAI"))}
-    command = [sys.executable, "-m", "uvicorn", "flexiai.app:app", "--host", "127.0.0.1", "--port", "0", *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**inherited, **variables},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(PATIENCE_S)
-        if process.stderr:
-            process.stderr.close()
-
-
-def read_until(process: subprocess.Popen[str], marker: str) -> str:
-    """Standard error up to the line that contains `marker`."""
-    assert process.stderr is not None
-    told = ""
-    for line in process.stderr:
-        told += line
-        if marker in line:
-            return told
-    raise AssertionError(f"{marker!r} never came: {told}")
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_uvicorn_without_a_key_says_so_once_and_ends(tmp_path: Path, workers: str) -> None:
@@ -111,7 +72,7 @@ def test_uvicorn_serves_and_ends_clean_on_sigterm(tmp_path: Path) -> None:
     variables = {"OPENAI_API_KEY": "k", "FLEXIAI_SYNC__ENABLED": "false", "FLEXIAI_JOURNAL_DIR": str(tmp_path)}
     with uvicorn(tmp_path, **variables) as process:
         head = read_until(process, "Uvicorn running on")
-        address = head.rsplit("Uvicorn running on ", 1)[1].split(" ", 1)[0]
+        address = address_in(head)
         with urllib.request.urlopen(f"{address}/health", timeout=PATIENCE_S) as response:
             health = json.load(response)
         process.send_signal(signal.SIGTERM)

@@ -1,0 +1,116 @@
+"""A worker's end in good order, with uvicorn's real processes and signals."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from uvicorn_process import PATIENCE_S, address_in, listening, read_until, rest_of, uvicorn
+
+HERE = Path(__file__).parent
+BODY = {"model": "flexiai", "messages": [{"role": "user", "content": "hi"}]}
+pytestmark = pytest.mark.real
+
+
+class Streaming:
+    """A stream under way: its first piece is here."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = connection_to(address)
+        self._connection.request("POST", "/v1/chat/completions", json.dumps(BODY | {"stream": True}))
+        self._answer = self._connection.getresponse()
+        assert b"first" in self._answer.readline()
+
+    def rest(self) -> str:
+        """All that still comes."""
+        try:
+            return self._answer.read().decode()
+        finally:
+            self._connection.close()
+
+
+def connection_to(address: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE_S)
+
+
+def asked(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    connection = connection_to(address)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def gated(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+    """The service, ready: its process, its address, and the gate that lets a stream end once it exists."""
+    gate = folder / "gate"
+    with uvicorn(
+        HERE, *arguments, app="gated_service:app", GATE=str(gate), JOURNAL=str(folder), **variables
+    ) as process:
+        told = read_until(process, "Uvicorn running on")
+        yield process, listening(address_in(told)), gate
+
+
+def journal(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+def test_a_stream_under_way_when_sigterm_comes_is_told_to_its_end(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with gated(tmp_path, *arguments) as (process, address, gate):
+        stream = Streaming(address)
+        process.send_signal(signal.SIGTERM)
+        read_until(process, "Waiting for connections to close")
+        gate.touch()
+        rest = stream.rest()
+        rest_of(process)
+    assert "rest" in rest
+    assert rest.endswith("data: [DONE]\n\n")
+    ended = [event for event in journal(tmp_path) if event["kind"] == "request.ended"]
+    assert [(event["result"], event["provider"]) for event in ended] == [("ok", "p")]
+    stops = sum(event["kind"] == "worker.stopped" for event in journal(tmp_path))
+    assert stops == sum(event["kind"] == "worker.started" for event in journal(tmp_path))
+
+
+def test_what_does_not_end_in_time_is_cut_short_and_says_so(tmp_path: Path) -> None:
+    with gated(tmp_path, GRACE_S="0.2") as (process, address, _):
+        stream = Streaming(address)
+        process.send_signal(signal.SIGTERM)
+        rest = stream.rest()
+        told = rest_of(process)
+    assert json.loads(rest.strip().removeprefix("data: "))["error"]["code"] == "not_serving"
+    assert "1 requests were not done in time and are cut short" in told
+    assert journal(tmp_path)[-1]["kind"] == "worker.stopped"
+
+
+def test_a_draining_worker_serves_but_is_not_ready_until_it_is_told_again(tmp_path: Path) -> None:
+    with gated(tmp_path, DRAIN_S="60") as (process, address, gate):
+        gate.touch()
+        ready_before = asked(address, "GET", "/health/ready")[0]
+        process.send_signal(signal.SIGTERM)
+        read_until(process, "not ready any more")
+        ready = asked(address, "GET", "/health/ready")
+        chat = asked(address, "POST", "/v1/chat/completions", BODY)
+        process.send_signal(signal.SIGTERM)
+        rest_of(process)
+    assert ready_before == 200
+    assert (ready[0], ready[1]["status"]) == (503, "stopping")
+    assert chat[0] == 200
+    assert journal(tmp_path)[-1]["kind"] == "worker.stopped"
+
+
+def test_a_drain_ends_by_itself(tmp_path: Path) -> None:
+    with gated(tmp_path, DRAIN_S="0.2") as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        assert "worker.stopped" in str(rest_of(process) and journal(tmp_path)[-1])
