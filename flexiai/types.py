@@ -43,6 +43,8 @@ class ProviderConfig(Settings):
     priority  lower is asked first
     base_url  where it lives, if not at the vendor's address (any OpenAI-compatible server works by it)
     wire      the HTTP format it speaks; None: by name, else `openai`
+    max_tokens  the bound of an answer where the request has none (Anthropic demands one: 4096 unless set)
+    omit      names of OpenAI's options that this provider's model refuses, left out of what it is asked: temperature, …
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
@@ -51,6 +53,8 @@ class ProviderConfig(Settings):
     priority: int = 1
     base_url: str | None = None
     wire: Literal["openai", "anthropic"] | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    omit: frozenset[str] = frozenset()
 
 
 class BreakerConfig(Settings):

@@ -1,42 +1,29 @@
-"""Anthropic's messages format (API version 2023-06-01), to and from OpenAI's shape.
+"""Anthropic's messages format, to and from OpenAI's shape.
 
-Rules
------
-* System (and developer) messages are lifted, in their order, to `system`, wherever they stood.
-* `max_tokens` is required there: without one (or `max_completion_tokens`) it is DEFAULT_MAX_TOKENS.
-* Temperatures of OpenAI's upper half (1 to 2) become Anthropic's highest, 1: a failover answers as freely as it can,
-  rather than refuse a request that the better provider would have answered.
-* stop -> stop_sequences, user -> metadata.user_id, top_p as it is. Values that ask for nothing (`n: 1`,
-  `frequency_penalty: 0`) are left out. A message's `name` is left out: the format has no place for it.
-* Anything else is refused by name, as the caller's own error, before anything is sent.
+The API version is 2023-06-01: the later one (2026-10-21) refuses `temperature` and `top_p` whatever the model, which
+many a caller sends. Some models refuse them in either version; the provider's setting `omit` is for those.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import aiohttp
 import msgspec
 
-from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest, Message
+from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
 from flexiai.providers.anthropic_answer import Answer, Event, Pieces, choice_of, usage_of
+from flexiai.providers.anthropic_request import payload_of
 from flexiai.providers.classification import ANTHROPIC
 from flexiai.providers.event_stream import ServerEvent
 from flexiai.providers.http import endpoint
-from flexiai.providers.options import given, refuse, wants_usage
+from flexiai.providers.options import Unsupported, wants_usage, without
 from flexiai.types import ProviderConfig, RequestConfig
 
 BASE_URL = "https://api.anthropic.com"
 VERSION = "2023-06-01"
-DEFAULT_MAX_TOKENS = 1024
-MAX_TEMPERATURE = 1.0
-ASK_FOR_NOTHING = {"n": 1, "frequency_penalty": 0, "presence_penalty": 0}
-_TRANSLATED = frozenset({"stop", "top_p", "user", "max_completion_tokens"})
-_SYSTEM = ("system", "developer")
-
-
+DEFAULT_MAX_TOKENS = 4096
 _LAST = b"message_stop"
 _answer = msgspec.json.Decoder(Answer)
 _event = msgspec.json.Decoder(Event)
@@ -47,6 +34,8 @@ class Anthropic:
 
     def __init__(self, config: ProviderConfig, request: RequestConfig, session: aiohttp.ClientSession) -> None:
         self._model = config.model
+        self._max_tokens = config.max_tokens or DEFAULT_MAX_TOKENS
+        self._omit = config.omit
         self._endpoint = endpoint(
             config,
             request,
@@ -96,57 +85,12 @@ class Anthropic:
         return said
 
     def _payload(self, request: ChatRequest) -> dict[str, object]:
-        options = {k: v for k, v in given(request.options).items() if ASK_FOR_NOTHING.get(k) != v}
-        refuse(options.keys() - _TRANSLATED, self._endpoint)
-        payload: dict[str, object] = {
-            "model": request.model or self._model,
-            "max_tokens": _max_tokens(request, options),
-            "messages": [self._turn(m) for m in request.messages if _role(m) not in _SYSTEM],
-        }
-        system = [block for m in request.messages if _role(m) in _SYSTEM for block in self._blocks(m)]
-        if system:
-            payload["system"] = system
-        if request.temperature is not None:
-            payload["temperature"] = min(request.temperature, MAX_TEMPERATURE)
-        if "top_p" in options:
-            payload["top_p"] = options["top_p"]
-        if "user" in options:
-            payload["metadata"] = {"user_id": options["user"]}
-        if "stop" in options:
-            payload["stop_sequences"] = [options["stop"]] if isinstance(options["stop"], str) else options["stop"]
-        return payload
-
-    def _turn(self, message: Message) -> dict[str, object]:
-        role = _role(message)
-        if role not in ("user", "assistant"):
-            raise self._endpoint.unsupported(f"a message of the role {role}")
-        return {"role": role, "content": self._content(message)}
-
-    def _content(self, message: Message) -> object:
-        others = {k for k, v in message.items() if v is not None} - {"role", "content", "name"}
-        if others:
-            raise self._endpoint.unsupported(f"a message with {', '.join(sorted(others))}")
-        content = message.get("content")
-        for part in content if isinstance(content, (list, tuple)) else ():
-            kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-            if kind != "text":
-                raise self._endpoint.unsupported(f"content of the type {kind}")
-        return content
-
-    def _blocks(self, message: Message) -> list[object]:
-        content = self._content(message)
-        return [{"type": "text", "text": content}] if isinstance(content, str) else cast("list[object]", content or [])
+        try:
+            return payload_of(without(request, self._omit), self._model, self._max_tokens)
+        except Unsupported as error:
+            what = str(error)
+        raise self._endpoint.unsupported(what)
 
 
 def _is_last(event: ServerEvent) -> bool:
     return event.name == _LAST
-
-
-def _role(message: Message) -> object:
-    return message.get("role") if isinstance(message, Mapping) else None
-
-
-def _max_tokens(request: ChatRequest, options: Mapping[str, object]) -> object:
-    if request.max_tokens is not None:
-        return request.max_tokens
-    return options.get("max_completion_tokens", DEFAULT_MAX_TOKENS)

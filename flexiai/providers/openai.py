@@ -23,7 +23,7 @@ from flexiai.providers.classification import OPENAI
 from flexiai.providers.event_stream import ServerEvent
 from flexiai.providers.http import endpoint
 from flexiai.providers.openai_answer import Chunk, Completion, Pieces, choice_of, usage_of
-from flexiai.providers.options import given, refuse, wants_usage
+from flexiai.providers.options import Unsupported, given, refuse, wants_usage, without
 from flexiai.types import ProviderConfig, RequestConfig
 
 BASE_URL = "https://api.openai.com/v1"
@@ -50,6 +50,8 @@ class OpenAI:
 
     def __init__(self, config: ProviderConfig, request: RequestConfig, session: aiohttp.ClientSession) -> None:
         self._model = config.model
+        self._max_tokens = config.max_tokens
+        self._omit = config.omit
         self._endpoint = endpoint(
             config,
             request,
@@ -62,9 +64,7 @@ class OpenAI:
 
     async def complete(self, request: ChatRequest, *, timeout_s: float) -> ChatCompletion:
         """Answer `request` within `timeout_s` seconds, or raise ProviderError."""
-        options = given(request.options)
-        refuse(options.keys() & {"stream_options"}, self._endpoint)
-        answer = await self._endpoint.post(self._payload(request, options), request, timeout_s)
+        answer = await self._endpoint.post(self._payload(request, stream=False), request, timeout_s)
         said = self._endpoint.decode(_completion, answer)
         if said.error is not None:
             raise self._endpoint.error_inside(said.error, request)
@@ -81,13 +81,8 @@ class OpenAI:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         """Answer `request` in pieces, or raise ProviderError at whatever piece the answer breaks off."""
-        options = given(request.options)
-        options.pop("stream", None)
-        asked = options.get("stream_options")
-        payload = self._payload(request, options)
-        payload["stream"] = True
-        payload["stream_options"] = {**(asked if isinstance(asked, Mapping) else {}), "include_usage": True}
-        pieces = Pieces(self._endpoint.provider, wants_usage(options))
+        payload = self._payload(request, stream=True)
+        pieces = Pieces(self._endpoint.provider, wants_usage(request.options))
         async with aclosing(self._endpoint.events(payload, request, _is_done)) as events:
             async for event in events:
                 for chunk in pieces.rest() if _is_done(event) else pieces.add(self._said(event, request)):
@@ -103,17 +98,35 @@ class OpenAI:
             raise self._endpoint.error_inside(said.error, request)
         return said
 
-    def _payload(self, request: ChatRequest, options: Mapping[str, object]) -> dict[str, object]:
-        refuse(options.keys() & UNCARRIED, self._endpoint)
-        for kind in _kinds(options.get("tools")):
-            if kind != "function":
-                raise self._endpoint.unsupported(f"a tool of the type {kind}")
-        payload = {**options, "model": request.model or self._model, "messages": request.messages}
-        if request.temperature is not None:
-            payload["temperature"] = request.temperature
-        if request.max_tokens is not None:
-            payload["max_tokens"] = request.max_tokens
-        return payload
+    def _payload(self, request: ChatRequest, *, stream: bool) -> dict[str, object]:
+        try:
+            return _payload_of(without(request, self._omit), self._model, self._max_tokens, stream)
+        except Unsupported as error:
+            what = str(error)
+        raise self._endpoint.unsupported(what)
+
+
+def _payload_of(request: ChatRequest, model: str, max_tokens: int | None, stream: bool) -> dict[str, object]:
+    payload = given(request.options)
+    if stream:
+        asked = payload.get("stream_options")
+        payload.pop("stream", None)
+        payload["stream_options"] = {**(asked if isinstance(asked, Mapping) else {}), "include_usage": True}
+    refuse(payload.keys() & (UNCARRIED if stream else UNCARRIED | {"stream_options"}))
+    for kind in _kinds(payload.get("tools")):
+        if kind != "function":
+            raise Unsupported(f"a tool of the type {kind}")
+    payload["model"] = request.model or model
+    payload["messages"] = request.messages
+    if request.temperature is not None:
+        payload["temperature"] = request.temperature
+    if request.max_tokens is not None:
+        payload["max_tokens"] = request.max_tokens
+    elif max_tokens is not None:
+        payload.setdefault("max_completion_tokens", max_tokens)
+    if stream:
+        payload["stream"] = True
+    return payload
 
 
 def _is_done(event: ServerEvent) -> bool:

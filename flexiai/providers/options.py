@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flexiai.providers.http import Endpoint
+import msgspec
+
+from flexiai.chat import ChatRequest
 
 _NO_IS_NOTHING = ("stream", "logprobs")
+
+
+class Unsupported(Exception):
+    """What a provider's format has no word for."""
 
 
 def given(options: Mapping[str, Any]) -> dict[str, object]:
@@ -21,7 +27,19 @@ def wants_usage(options: Mapping[str, object]) -> bool:
     return isinstance(asked, Mapping) and bool(asked.get("include_usage"))
 
 
-def refuse(names: set[str], endpoint: Endpoint) -> None:
+def without(request: ChatRequest, names: frozenset[str]) -> ChatRequest:
+    """The request without the options of these names."""
+    if not names:
+        return request
+    return msgspec.structs.replace(
+        request,
+        temperature=None if "temperature" in names else request.temperature,
+        max_tokens=None if "max_tokens" in names else request.max_tokens,
+        options={k: v for k, v in request.options.items() if k not in names},
+    )
+
+
+def refuse(names: set[str]) -> None:
     """Refuse a request that has options of these names, if there are any."""
     if names:
-        raise endpoint.unsupported(f"the option {', '.join(sorted(names))}")
+        raise Unsupported(f"the option {', '.join(sorted(names))}")

@@ -69,24 +69,28 @@ async def serving(scripted: Scripted) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def config(wire: str, base_url: str, key: str | None = KEY) -> ProviderConfig:
+def config(wire: str, base_url: str, key: str | None = KEY, **settings: Any) -> ProviderConfig:
     return ProviderConfig.model_validate(
-        {"name": f"the-{wire}", "api_key": key, "model": "m-default", "base_url": base_url, "wire": wire}
+        {"name": f"the-{wire}", "api_key": key, "model": "m-default", "base_url": base_url, "wire": wire, **settings}
     )
 
 
-async def complete(wire: str, scripted: Scripted, request: ChatRequest, key: str | None = KEY) -> ChatCompletion:
+async def complete(
+    wire: str, scripted: Scripted, request: ChatRequest, key: str | None = KEY, **settings: Any
+) -> ChatCompletion:
     """What a provider of this wire format makes of the server's answer to `request`."""
-    settings = RequestConfig()
-    async with serving(scripted) as url, new_session(settings) as session:
-        provider = build_provider(config(wire, url, key), settings, session)
+    costs = RequestConfig()
+    async with serving(scripted) as url, new_session(costs) as session:
+        provider = build_provider(config(wire, url, key, **settings), costs, session)
         return await provider.complete(request, timeout_s=10)
 
 
-def ask(wire: str, scripted: Scripted, key: str | None = KEY, **fields: Any) -> ChatCompletion:
+def ask(
+    wire: str, scripted: Scripted, key: str | None = KEY, settings: Mapping[str, Any] | None = None, **fields: Any
+) -> ChatCompletion:
     """The same, from a test that is not a coroutine."""
     fields.setdefault("messages", ({"role": "user", "content": "Hi."},))
-    return asyncio.run(complete(wire, scripted, ChatRequest(**fields), key))
+    return asyncio.run(complete(wire, scripted, ChatRequest(**fields), key, **(settings or {})))
 
 
 async def stream(wire: str, scripted: Scripted, request: ChatRequest, key: str | None = KEY) -> list[ChatChunk]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from scripted import KEY, OK, WIRES, Scripted, ask
 
-from flexiai.chat import CompletionTokensDetails, PromptTokensDetails, Usage
-from flexiai.core.outcome import Outcome
+from flexiai.chat import CompletionTokensDetails, FunctionCall, PromptTokensDetails, ToolCall, Usage
+from flexiai.core.outcome import Outcome, Trouble
 from flexiai.errors import InvalidRequestError
 from flexiai.providers.anthropic import DEFAULT_MAX_TOKENS
 from flexiai.providers.openai import UNCARRIED
@@ -93,8 +93,9 @@ def test_a_provider_without_a_key_is_asked_without_credentials(wire: str) -> Non
 @pytest.mark.parametrize("wire", WIRES)
 def test_messages_may_be_any_mapping(wire: str) -> None:
     server = answering(wire)
-    ask(wire, server, messages=(MappingProxyType(HI), ChainMap(dict(HI))))
-    assert server.asked["messages"] == [HI, HI]
+    said = {"role": "assistant", "content": "Yes?"}
+    ask(wire, server, messages=(MappingProxyType(HI), ChainMap(dict(said)), MappingProxyType(HI)))
+    assert server.asked["messages"] == [HI, said, HI]
 
 
 def test_system_messages_are_lifted_for_anthropic_in_their_order() -> None:
@@ -127,13 +128,6 @@ def test_anthropic_is_always_given_max_tokens(fields: dict[str, Any], expected: 
     assert server.asked["max_tokens"] == expected
 
 
-@pytest.mark.parametrize(("given", "sent"), [(0.0, 0.0), (1.0, 1.0), (1.7, 1.0)])
-def test_a_temperature_beyond_anthropics_becomes_its_highest(given: float, sent: float) -> None:
-    server = answering("anthropic")
-    ask("anthropic", server, temperature=given)
-    assert server.asked["temperature"] == sent
-
-
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("option", sorted(UNCARRIED))
 def test_an_option_whose_answer_could_not_be_carried_is_refused_by_name_before_anything_is_sent(
@@ -153,32 +147,86 @@ def test_options_that_say_no_ask_for_nothing(wire: str) -> None:
     assert not {"stream", "logprobs", "tools", "user", "metadata"} & server.asked.keys()
 
 
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"options": {"seed": 1, "response_format": {"type": "json_object"}}}, "response_format, seed"),
-        ({"options": {"n": 2}}, "option n"),
-        ({"messages": ({"role": "tool", "content": "4", "tool_call_id": "c"},)}, "role tool"),
-        ({"messages": ({"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]},)}, "tool_calls"),
-        ({"messages": ({"role": "user", "content": [{"type": "image_url", "image_url": {}}]},)}, "image_url"),
-        ({"messages": ({"role": "user", "content": ["hi"]},)}, "type str"),
-        ({"messages": ("hi",)}, "role None"),
-    ],
-)
-def test_what_anthropic_cannot_be_asked_is_refused_by_name_as_the_callers_own(
-    fields: dict[str, Any], named: str
-) -> None:
+def test_what_a_provider_cannot_be_asked_is_refused_with_its_name_and_the_options() -> None:
     server = answering("anthropic")
-    with pytest.raises(InvalidRequestError, match=named) as refused:
-        ask("anthropic", server, **fields)
-    assert refused.value.outcome is Outcome.NEUTRAL
+    with pytest.raises(InvalidRequestError) as refused:
+        ask("anthropic", server, options={"seed": 1, "n": 2})
+    assert str(refused.value) == "the-anthropic cannot be asked for the option n, seed"
+    assert (refused.value.outcome, refused.value.trouble) == (Outcome.NEUTRAL, Trouble.UNSUPPORTED)
+    assert (refused.value.status, refused.value.code) == (400, "unsupported")
     assert server.paths == []
 
 
 @pytest.mark.parametrize("wire", WIRES)
+def test_what_a_providers_model_refuses_can_be_left_out(wire: str) -> None:
+    server = answering(wire)
+    omitting = {"omit": frozenset({"temperature", "seed", "max_tokens"})}
+    ask(wire, server, settings=omitting, temperature=0.5, max_tokens=9, options={"seed": 1, "stop": "x"})
+    assert not {"temperature", "seed"} & server.asked.keys()
+    assert server.asked.get("max_tokens") == (None if wire == "openai" else DEFAULT_MAX_TOKENS)
+    assert {"stop", "stop_sequences"} & server.asked.keys()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_provider_may_have_a_bound_of_its_own_for_answers(wire: str) -> None:
+    server = answering(wire)
+    name = "max_tokens" if wire == "anthropic" else "max_completion_tokens"
+    ask(wire, server, settings={"max_tokens": 77})
+    assert server.asked[name] == 77
+    ask(wire, server, settings={"max_tokens": 77}, max_tokens=5)
+    assert (server.asked["max_tokens"], "max_completion_tokens" in server.asked) == (5, False)
+
+
+@pytest.mark.parametrize("kind", ["custom", "web_search"])
+def test_a_tool_whose_calls_could_not_be_carried_is_refused_by_its_type(kind: str) -> None:
+    for wire in WIRES:
+        with pytest.raises(InvalidRequestError, match=f"a tool of the type {kind}"):
+            ask(wire, answering(wire), options={"tools": [{"type": kind, kind: {"name": "x"}}]})
+
+
+def test_openai_is_given_tools_and_formats_as_they_are() -> None:
+    server = answering("openai")
+    options = {
+        "tools": [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}],
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
+        "response_format": {"type": "json_object"},
+        "n": 2,
+        "seed": 7,
+    }
+    ask("openai", server, options=options)
+    assert {k: server.asked[k] for k in options} == options
+
+
+def test_openais_tool_calls_are_told() -> None:
+    said = {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}]}  # fmt: skip
+    choice = {"index": 0, "message": said, "finish_reason": "tool_calls"}
+    (told,) = ask("openai", answering("openai", choices=[choice])).choices
+    call = ToolCall(id="call_1", function=FunctionCall(name="add", arguments='{"a": 1}'))
+    assert (told.message.content, told.message.tool_calls, told.finish_reason) == (None, (call,), "tool_calls")
+
+
+def test_anthropics_tool_use_becomes_tool_calls() -> None:
+    blocks = [
+        {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"a": 12345678901234567890}},
+        {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}},
+    ]
+    (told,) = ask("anthropic", answering("anthropic", content=blocks, stop_reason="tool_use")).choices
+    assert told.message.tool_calls is not None
+    assert [(c.id, c.function.name, c.function.arguments) for c in told.message.tool_calls] == [
+        ("toolu_1", "add", '{"a": 12345678901234567890}'),
+        ("toolu_2", "now", "{}"),
+    ]
+    assert (told.message.content, told.finish_reason) == (None, "tool_calls")
+
+
+@pytest.mark.parametrize("wire", WIRES)
 def test_a_request_that_is_not_json_is_the_callers_own(wire: str) -> None:
-    with pytest.raises(InvalidRequestError, match="not JSON"):
+    with pytest.raises(InvalidRequestError, match=r"not JSON|content is object"):
         ask(wire, answering(wire), messages=({"role": "user", "content": object()},))
+    with pytest.raises(InvalidRequestError, match="not JSON"):
+        ask(wire, answering(wire), options={"stop": [object()]})
 
 
 @pytest.mark.parametrize(
