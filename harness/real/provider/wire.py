@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-Ending = Literal["stop", "stop_sequence", "length"]
+Ending = Literal["stop", "stop_sequence", "length", "calls"]
 
 
 class Rejected(Exception):
@@ -20,7 +20,13 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for. `words`: how many there are in its messages; `usage`: a stream tells its tokens too."""
+    """What a request asks for.
+
+    words  how many there are in its messages
+    usage  a stream tells its tokens too
+    calls  the tools that the answer is to call, in place of words
+    json   the answer is to be JSON
+    """
 
     model: str
     words: int
@@ -28,16 +34,39 @@ class Asked:
     max_tokens: int | None
     stop: tuple[str, ...]
     usage: bool = True
+    calls: tuple[str, ...] = ()
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that an answer calls, its id's number, and its arguments: a JSON object as text."""
+
+    name: str
+    number: int
+    arguments: str
+
+    @property
+    def pieces(self) -> tuple[str, str]:
+        """The arguments, as they are streamed."""
+        half = len(self.arguments) // 2
+        return self.arguments[:half], self.arguments[half:]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The words of an answer (here a word is a token), why it ended there, and the answer's number."""
+    """The words of an answer (here a word is a token), or the tools it calls, why it ended there, and its number."""
 
     asked: Asked
     words: tuple[str, ...]
     ending: Ending
     number: int
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """How many it has: each word, and each piece of a call."""
+        return len(self.words) + sum(len(call.pieces) for call in self.calls)
 
     @property
     def text(self) -> str:
@@ -88,10 +117,16 @@ def tell(name: str, asked: Asked, number: int, tokens: int | None = None) -> Tol
 
     `tokens`: how many words it has, counted out beyond the usual ones.
     """
+    if asked.calls:
+        arguments = f'{{"words": {asked.words}}}'
+        calls = tuple(Call(tool, i, arguments) for i, tool in enumerate(asked.calls, 1))
+        return Told(asked, (), "calls", number, calls)
     text = f"{name} answers as {asked.model} to {asked.words} words."
     if tokens is not None:
         usual = text.split()
         text = " ".join([*usual, *map(str, range(len(usual) + 1, tokens + 1))][:tokens])
+    if asked.json:
+        text = f'{{"answer": "{text}"}}'
     cuts = [text.index(s) for s in asked.stop if s and s in text]
     words = tuple((text[: min(cuts)] if cuts else text).split())
     if asked.max_tokens is not None and len(words) > asked.max_tokens:

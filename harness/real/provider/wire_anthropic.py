@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
 
-from harness.real.provider.wire import Asked, Ending, Frame, Rejected, Told, count_words, event
+from harness.real.provider.ask_anthropic import asked
+from harness.real.provider.wire import Asked, Call, Ending, Frame, Rejected, Told, event
 
-STOP_REASONS: dict[Ending, str] = {"stop": "end_turn", "stop_sequence": "stop_sequence", "length": "max_tokens"}
+STOP_REASONS: dict[Ending, str] = {
+    "stop": "end_turn",
+    "stop_sequence": "stop_sequence",
+    "length": "max_tokens",
+    "calls": "tool_use",
+}
 ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -24,36 +28,6 @@ ERROR_TYPES = {
 }
 
 
-class _Text(msgspec.Struct, forbid_unknown_fields=True):
-    type: Literal["text"]
-    text: str
-
-
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
-    role: Literal["user", "assistant"]
-    content: str | list[_Text]
-
-
-class _Metadata(msgspec.Struct, forbid_unknown_fields=True):
-    user_id: str | None = None
-
-
-class _Ask(msgspec.Struct, forbid_unknown_fields=True):
-    model: Annotated[str, Meta(min_length=1)]
-    max_tokens: Annotated[int, Meta(ge=1)]
-    messages: Annotated[list[_Message], Meta(min_length=1)]
-    system: str | list[_Text] = ""
-    stream: bool = False
-    stop_sequences: list[str] = []
-    temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=0)] | None = None
-    metadata: _Metadata | None = None
-
-
-_decoder = msgspec.json.Decoder(_Ask)
-
-
 class AnthropicWire:
     """POST /v1/messages."""
 
@@ -65,38 +39,24 @@ class AnthropicWire:
             raise Rejected(401, "x-api-key header is required")
         if not headers.get("anthropic-version"):
             raise Rejected(400, "anthropic-version: header is required")
-        try:
-            ask = _decoder.decode(body)
-        except msgspec.MsgspecError as error:
-            raise Rejected(400, str(error)) from error
-        contents = [ask.system, *(message.content for message in ask.messages)]
-        return Asked(
-            model=ask.model,
-            words=count_words([text for content in contents for text in _texts(content)]),
-            stream=ask.stream,
-            max_tokens=ask.max_tokens,
-            stop=tuple(ask.stop_sequences),
-        )
+        return asked(body, headers["anthropic-version"])
 
     def answer(self, told: Told) -> bytes:
         """The body of a 200."""
         message = _message(told)
-        message["content"] = [{"type": "text", "text": told.text}]
+        calls = [_use(told, call, msgspec.Raw(call.arguments.encode())) for call in told.calls]
+        message["content"] = calls or [{"type": "text", "text": told.text}]
         message["stop_reason"] = STOP_REASONS[told.ending]
-        message["usage"] = {"input_tokens": told.asked.words, "output_tokens": len(told.words)}
+        message["usage"] = {"input_tokens": told.asked.words, "output_tokens": told.tokens}
         return msgspec.json.encode(message)
 
     def frames(self, told: Told) -> Iterator[Frame]:
         """The server-sent events of a streamed answer."""
         yield _event("message_start", {"message": _message(told)})
-        yield _event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}})
         yield _event("ping", {})
-        for piece in told.pieces:
-            told_next = {"index": 0, "delta": {"type": "text_delta", "text": piece}}
-            yield Frame(_event("content_block_delta", told_next).data, token=True)
-        yield _event("content_block_stop", {"index": 0})
+        yield from _calling(told) if told.calls else _saying(told)
         delta = {"stop_reason": STOP_REASONS[told.ending], "stop_sequence": None}
-        yield _event("message_delta", {"delta": delta, "usage": {"output_tokens": len(told.words)}})
+        yield _event("message_delta", {"delta": delta, "usage": {"output_tokens": told.tokens}})
         yield _event("message_stop", {})
 
     def error_frame(self, body: bytes) -> bytes:
@@ -109,8 +69,27 @@ class AnthropicWire:
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
 
 
-def _texts(content: str | list[_Text]) -> list[str]:
-    return [content] if isinstance(content, str) else [part.text for part in content]
+def _saying(told: Told) -> Iterator[Frame]:
+    yield _event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}})
+    for piece in told.pieces:
+        yield _delta(0, {"type": "text_delta", "text": piece})
+    yield _event("content_block_stop", {"index": 0})
+
+
+def _calling(told: Told) -> Iterator[Frame]:
+    for index, call in enumerate(told.calls):
+        yield _event("content_block_start", {"index": index, "content_block": _use(told, call, {})})
+        for piece in call.pieces:
+            yield _delta(index, {"type": "input_json_delta", "partial_json": piece})
+        yield _event("content_block_stop", {"index": index})
+
+
+def _use(told: Told, call: Call, arguments: object) -> dict[str, object]:
+    return {"type": "tool_use", "id": f"toolu_{told.number}_{call.number}", "name": call.name, "input": arguments}
+
+
+def _delta(index: int, delta: Mapping[str, object]) -> Frame:
+    return Frame(_event("content_block_delta", {"index": index, "delta": delta}).data, token=True)
 
 
 def _message(told: Told) -> dict[str, object]:

@@ -4,53 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
 
-from harness.real.provider.wire import Asked, Ending, Frame, Rejected, Told, count_words, event
+from harness.real.provider.ask_openai import asked
+from harness.real.provider.wire import Asked, Call, Ending, Frame, Rejected, Told, event
 
-FINISH_REASONS: dict[Ending, str] = {"stop": "stop", "stop_sequence": "stop", "length": "length"}
+FINISH_REASONS: dict[Ending, str] = {"stop": "stop", "stop_sequence": "stop", "length": "length", "calls": "tool_calls"}
 ERROR_TYPES = {
     401: ("invalid_request_error", "invalid_api_key"),
     404: ("invalid_request_error", "model_not_found"),
     429: ("requests", "rate_limit_exceeded"),
 }
-
-
-class _Part(msgspec.Struct):
-    type: str
-    text: str = ""
-
-
-class _Message(msgspec.Struct):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[_Part] | None = None
-
-    @property
-    def texts(self) -> list[str]:
-        if isinstance(self.content, str):
-            return [self.content]
-        return [part.text for part in self.content or ()]
-
-
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool = False
-
-
-class _Ask(msgspec.Struct):
-    model: Annotated[str, Meta(min_length=1)]
-    messages: Annotated[list[_Message], Meta(min_length=1)]
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    stop: str | list[str] | None = None
-
-
-_decoder = msgspec.json.Decoder(_Ask)
 
 
 class OpenAIWire:
@@ -62,28 +27,20 @@ class OpenAIWire:
         """The request, or Rejected."""
         if not headers.get("Authorization", "").startswith("Bearer "):
             raise Rejected(401, "You didn't provide an API key.")
-        try:
-            ask = _decoder.decode(body)
-        except msgspec.MsgspecError as error:
-            raise Rejected(400, str(error)) from error
-        return Asked(
-            model=ask.model,
-            words=count_words([text for message in ask.messages for text in message.texts]),
-            stream=bool(ask.stream),
-            max_tokens=ask.max_completion_tokens or ask.max_tokens,
-            stop=(ask.stop,) if isinstance(ask.stop, str) else tuple(ask.stop or ()),
-            usage=ask.stream_options is not None and ask.stream_options.include_usage,
-        )
+        return asked(body)
 
     def answer(self, told: Told) -> bytes:
         """The body of a 200."""
-        message = {"role": "assistant", "content": told.text, "refusal": None}
+        message: dict[str, object] = {"role": "assistant", "content": told.text, "refusal": None}
+        if told.calls:
+            message |= {"content": None, "tool_calls": [_call(told, call, call.arguments) for call in told.calls]}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH_REASONS[told.ending]}
         return msgspec.json.encode({**_head(told, "chat.completion"), "choices": [choice], "usage": _usage(told)})
 
     def frames(self, told: Told) -> Iterator[Frame]:
         """The server-sent events of a streamed answer."""
-        yield Frame(_chunk(told, {"role": "assistant", "content": ""}))
+        yield Frame(_chunk(told, {"role": "assistant", "content": None if told.calls else ""}))
+        yield from _calling(told)
         for piece in told.pieces:
             yield Frame(_chunk(told, {"content": piece}), token=True)
         yield Frame(_chunk(told, {}, FINISH_REASONS[told.ending]))
@@ -109,10 +66,23 @@ def _head(told: Told, kind: str) -> dict[str, object]:
 
 
 def _usage(told: Told) -> dict[str, int]:
-    prompt, completion = told.asked.words, len(told.words)
+    prompt, completion = told.asked.words, told.tokens
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def _chunk(told: Told, delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
+def _calling(told: Told) -> Iterator[Frame]:
+    for index, call in enumerate(told.calls):
+        yield Frame(_chunk(told, {"tool_calls": [{"index": index, **_call(told, call, "")}]}))
+        for piece in call.pieces:
+            part = {"index": index, "function": {"arguments": piece}}
+            yield Frame(_chunk(told, {"tool_calls": [part]}), token=True)
+
+
+def _call(told: Told, call: Call, arguments: str) -> dict[str, object]:
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": f"call_{told.number}_{call.number}", "type": "function", "function": function}
+
+
+def _chunk(told: Told, delta: Mapping[str, object], finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     return event(msgspec.json.encode({**_head(told, "chat.completion.chunk"), "choices": [choice]}))
