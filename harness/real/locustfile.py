@@ -3,11 +3,13 @@
 Alone, each user asks one question about every second. Under the harness (HARNESS_PLAN names a plan, see load.py) one
 user keeps the scenario's plan: every request is sent at its intended time whatever became of the earlier ones, so
 that a stall shows in the latencies instead of hiding in a lower rate (no coordinated omission), and every request
-is written to a journal. Importing Locust patches the interpreter: nothing imports this file.
+is written to a journal. What the plan wants streamed is asked of `/v1/chat/completions` and read event by event; a
+sender that is to leave closes its connection. Importing Locust patches the interpreter: nothing imports this file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -16,15 +18,26 @@ from typing import Literal
 
 import gevent
 from locust import FastHttpUser, constant_pacing, task
-from locust.contrib.fasthttp import FastResponse
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastResponse
 
 from harness.history import RequestDone, RequestSent
+from harness.real.heard import Heard
 from harness.real.load import Plan, Writer
-from harness.workload import arrivals, closed_loads, window
+from harness.workload import Manners, arrivals, closed_loads, window
 
 PLAN = os.environ.get("HARNESS_PLAN")
 QUESTION = {"message": "Is anybody there?", "max_tokens": 16}
+STREAMED = {
+    "model": "flexiai",
+    "messages": [{"role": "user", "content": "Is anybody there?"}],
+    "max_tokens": 4096,
+    "stream": True,
+}
 TIMEOUT_S = 120.0
+
+
+class Left(BaseException):
+    """The sender of a request went away, as its plan says."""
 
 
 class Asker(FastHttpUser):
@@ -90,6 +103,7 @@ class Keeper:
         self.plan = plan
         self.scenario = plan.scenario
         self.balancer = Balancer(len(plan.hosts), plan.scenario.topology.balancer, Random(f"{plan.seed}/balancer"))
+        self.manners = Manners(plan.scenario, plan.seed)
         self.writer = Writer(plan.journal)
         self.zero = 0.0
 
@@ -137,18 +151,46 @@ class Keeper:
             gevent.sleep(left)
 
     def _send(self, request: str, intended: float) -> None:
-        instance = self.balancer.pick()
+        manner, instance, sent = self.manners.of(request), self.balancer.pick(), time.monotonic()
         self.balancer.open[instance] += 1
         self.writer.write(
-            RequestSent(t=time.monotonic(), request=request, instance=instance + 1, intended=self.zero + intended)
-        )
-        try:
-            response = self.user.client.post(
-                f"{self.plan.hosts[instance]}/chat/direct", json=QUESTION, headers={"X-Request-ID": request}
+            RequestSent(
+                t=sent,
+                request=request,
+                instance=instance + 1,
+                intended=self.zero + intended,
+                stream=manner.stream,
             )
+        )
+        ask = self._hear if manner.stream else self._ask
+        try:
+            with gevent.Timeout(manner.leaves_after_s, Left):
+                done = ask(request, self.plan.hosts[instance], sent)
+        except Left:  # whatever was open has been closed on its way here
+            done = RequestDone(t=time.monotonic(), request=request, result="left")
         finally:
             self.balancer.open[instance] -= 1
-        self.writer.write(_end_of(request, response))
+        self.writer.write(done)
+
+    def _ask(self, request: str, host: str, _sent: float) -> RequestDone:
+        response = self.user.client.post(f"{host}/chat/direct", json=QUESTION, headers={"X-Request-ID": request})
+        return _end_of(request, response)
+
+    def _hear(self, request: str, host: str, sent: float) -> RequestDone:
+        url, headers = f"{host}/v1/chat/completions", {"X-Request-ID": request}
+        response = self.user.client.post(url, json=STREAMED, headers=headers, stream=True)
+        if int(response.status_code or 0) != 200:
+            return _end_of(request, response)
+        heard = Heard(sent)
+        lines = response._response
+        assert lines is not None  # noqa: S101 - it has a status
+        try:
+            with contextlib.suppress(*FAILURE_EXCEPTIONS):  # it broke: `heard` has no end then, and says so
+                while line := lines.readline(b"\n"):
+                    heard.line(line, time.monotonic())
+        finally:
+            lines.release()
+        return heard.done(request, _header(response, "X-FlexiAI-Provider"), time.monotonic())
 
 
 def _end_of(request: str, response: FastResponse) -> RequestDone:
