@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import harness
-from flexiai.events import RequestStarted
+from flexiai.events import RequestEnded, RequestStarted
 from harness.history import (
     FaultEffect,
     FaultHealed,
@@ -111,6 +111,31 @@ def test_redis_is_paused_killed_and_cut_off(carried_out):
     assert len(cut_off) == 1
     assert {w.worker for w in history.all(WorkerUp)} >= set(cut_off)
     assert {r.status for r in history.all(RequestDone)} == {200}
+
+
+def test_streams_are_cut_and_stalled_and_callers_leave(carried_out):
+    finished = carried_out(
+        duration="8s",
+        load=[{"arrival": "constant", "rate": "40/s", "stream": "70%", "cancel": "10%"}],
+        request={"first_token_timeout": "500ms"},
+        faults=[
+            {"at": "0.5s", "for": "1s", "target": "provider/openai", "inject": "cut", "after_tokens": 2},
+            {"at": "3.5s", "for": "1s", "target": "provider/openai", "inject": "stall", "add": "20s"},
+            {"at": "6s", "for": "1s", "target": "provider/openai", "inject": "error_body"},
+        ],
+    )
+    findings = {f.id: f for f in finished.record.judged.findings}
+    assert findings["no-failover-after-first-token"].verdict == "pass"
+    assert [f.summary for f in findings.values() if f.verdict == "fail"] == []
+    figures = finished.record.judged.metrics
+    assert figures["broken_streams"] == figures["failed_requests"] > 0
+    assert figures["cancelled_requests"] > 0
+    history = finished.record.history
+    left = {r.request for r in history.all(RequestDone) if r.result == "left"}
+    ends = {r.request: r.result for r in history.all(RequestEnded)}
+    assert {ends[request] for request in left & ends.keys()} <= {"cancelled", "ok", "failed"}
+    assert "cancelled" in {ends[request] for request in left & ends.keys()}
+    assert all(ends[request] != "cancelled" for request in ends.keys() - left)
 
 
 def test_a_worker_that_is_the_only_one_is_replaced_too(carried_out):
