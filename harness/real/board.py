@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from harness.real.wire_rules import Action, Rule
+from math import exp, log
+from random import Random
+
+from harness.real.wire_rules import Action, Rule, Toward
+
+_P99 = 2.3263478740408408  # the standard normal distribution's 99th percentile
 
 
 class Board:
@@ -11,21 +16,42 @@ class Board:
     def __init__(self) -> None:
         self.rules: dict[int, Rule] = {}
         self.counts: dict[int, int] = {}
+        self._rng = Random()
 
-    def applying(self, upstream: str, pid: int | None, action: Action) -> list[int]:
-        """The indexes of the rules that do `action` to a connection."""
+    def applying(self, upstream: str, pid: int | None, action: Action, toward: Toward | None = None) -> list[int]:
+        """The indexes of the rules that do `action` to a connection (in one direction)."""
         return [
             index
             for index, rule in self.rules.items()
-            if rule.action == action and rule.upstream == upstream and (rule.pids is None or pid in rule.pids)
+            if rule.action == action
+            and rule.upstream in (None, upstream)
+            and (rule.pids is None or pid in rule.pids)
+            and (toward is None or rule.toward in (None, toward))
         ]
 
-    def affect(self, upstream: str, pid: int | None, action: Action) -> list[Rule]:
+    def affect(self, upstream: str, pid: int | None, action: Action, toward: Toward | None = None) -> list[Rule]:
         """The rules that do `action` to a connection, each of which is now counted for it."""
-        indexes = self.applying(upstream, pid, action)
+        indexes = self.applying(upstream, pid, action, toward)
         for index in indexes:
             self.counts[index] = self.counts.get(index, 0) + 1
         return [self.rules[index] for index in indexes]
+
+    def mutes(self, upstream: str, pid: int | None) -> bool:
+        """Whether a message to a subscriber is lost: drawn, and counted if so."""
+        for index in self.applying(upstream, pid, "mute"):
+            share = self.rules[index].share
+            if share >= 1 or self._rng.random() < share:
+                self.counts[index] = self.counts.get(index, 0) + 1
+                return True
+        return False
+
+    def delay_s(self, rule: Rule) -> float:
+        """How much longer a chunk takes by a rule, drawn."""
+        drawn = self._rng.uniform(0.0, rule.spread_s) if rule.spread_s else 0.0
+        if rule.median_s:
+            sigma = log(rule.p99_s / rule.median_s) / _P99
+            drawn += rule.median_s * exp(self._rng.gauss(0.0, sigma)) if sigma else rule.median_s
+        return rule.delay_s + drawn
 
     def pids(self) -> frozenset[int]:
         """Every process that a rule names."""

@@ -14,7 +14,7 @@ import msgspec
 
 from harness.real.board import Board
 from harness.real.relay import HOST, Link, identify
-from harness.real.wire_rules import Answer, Count, Drop, Listen, Order, Put
+from harness.real.wire_rules import Answer, Count, Drop, Listen, Order, Put, Redirect
 
 _decode = msgspec.json.Decoder(Order).decode
 _encode = msgspec.json.Encoder().encode
@@ -26,6 +26,7 @@ class FaultProxy:
     def __init__(self) -> None:
         self._board = Board()
         self._links: set[Link] = set()
+        self._ports: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
 
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,8 +43,11 @@ class FaultProxy:
     async def obey(self, order: Order) -> Answer:
         """Carry out one order."""
         match order:
-            case Listen(upstream, port):
-                return Answer(port=await self._listen(upstream, port))
+            case Listen(upstream, port, redis):
+                self._ports[upstream] = port
+                return Answer(port=await self._listen(upstream, redis))
+            case Redirect(upstream, port):
+                self._redirect(upstream, port)
             case Put(index, rule):
                 self._board.rules[index] = rule
                 self._apply()
@@ -54,9 +58,14 @@ class FaultProxy:
                 return Answer(counts=dict(self._board.counts))
         return Answer()
 
-    async def _listen(self, upstream: str, port: int) -> int:
+    def _redirect(self, upstream: str, port: int) -> None:
+        self._ports[upstream] = port
+        for link in [link for link in self._links if link.upstream == upstream]:
+            link.reset()
+
+    async def _listen(self, upstream: str, redis: bool) -> int:
         def accept() -> asyncio.Protocol:
-            return Link(upstream, port, self._board, self._links).near
+            return Link(upstream, self._ports, self._board, self._links, redis=redis).near
 
         server = await asyncio.get_running_loop().create_server(accept, HOST, 0)
         self._servers.append(server)

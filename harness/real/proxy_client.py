@@ -8,7 +8,7 @@ import sys
 import msgspec
 
 from harness.real.child import Child, Children
-from harness.real.wire_rules import Answer, Count, Drop, Listen, Order, Put, Rule
+from harness.real.wire_rules import Answer, Count, Drop, Listen, Order, Put, Redirect, Rule
 from harness.world import WorldError
 
 READY_S = 30.0
@@ -32,9 +32,13 @@ class Proxy:
         (port,) = await self._child.said("READY", READY_S)
         self._control = await asyncio.open_connection("127.0.0.1", int(port))
 
-    async def listen(self, upstream: str, port: int) -> int:
-        """Relay to a local port under a name; the port to use instead."""
-        return (await self._ask(Listen(upstream, port))).port
+    async def listen(self, upstream: str, port: int, *, redis: bool = False) -> int:
+        """Relay to a local port under a name; the port to use instead. `redis`: its rules may be about messages."""
+        return (await self._ask(Listen(upstream, port, redis))).port
+
+    async def redirect(self, upstream: str, port: int) -> None:
+        """The upstream is at another port now."""
+        await self._ask(Redirect(upstream, port))
 
     async def put(self, index: int, rule: Rule) -> None:
         """Put a rule in effect, or replace it."""

@@ -118,8 +118,35 @@ class RedisServer:
             raise
 
     async def start_again(self) -> None:
-        """Start it on the same port after `kill`, empty; WorldError when it cannot."""
+        """Start it on the same port after it ended, with what `shut_down` saved; WorldError when it cannot."""
         await self._launch()
+
+    async def shut_down(self, *, save: bool) -> None:
+        """End it in good order, with a snapshot of what it holds for its next start, or without."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.ask("SHUTDOWN", "SAVE" if save else "NOSAVE")
+        await asyncio.to_thread(self._running.wait, END_TIMEOUT_S)
+        self._process = None
+
+    async def lock(self, password: str | None) -> None:
+        """Ask for a password from now on, and end the connections of those that are there; None: ask no more."""
+        await self.ask("CONFIG", "SET", "requirepass", password or "")
+        self._password = password
+        if password:
+            for kind in ("normal", "pubsub"):
+                await self.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    async def errors(self, code: str) -> int:
+        """How many commands it has answered with an error of that code since it started."""
+        async with self.client() as redis:
+            stats = await redis.info("errorstats")
+        return int(stats.get(f"errorstat_{code}", {"count": 0})["count"])
+
+    async def fields(self) -> dict[tuple[Any, Any], Any]:
+        """All that its hashes hold, by key and field."""
+        async with self.client() as redis:
+            keys = [key for key in await redis.keys("*") if await redis.type(key) == b"hash"]
+            return {(key, field): value for key in keys for field, value in (await redis.hgetall(key)).items()}
 
     async def kill(self) -> None:
         """End it at once (SIGKILL); what it held is lost. Nothing happens when it has ended already."""
@@ -151,7 +178,7 @@ class RedisServer:
         publish: dict[str, Any] = by_command.get("cmdstat_publish", {"calls": 0})
         return RedisCounters(commands=int(stats["total_commands_processed"]), published=int(publish["calls"]))
 
-    async def ask(self, *words: str | int) -> Any:
+    async def ask(self, *words: str | bytes | int) -> Any:
         """The reply to one command, as redis-py has parsed it; RedisError or OSError when there is none."""
         async with self.client() as redis:
             execute: Any = redis.execute_command  # untyped in redis-py

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flexiai.types import Settings
+from harness.faults import RedisDropMessages, RedisLoading
 from harness.history import Entry
 from harness.real.child import Children
 from harness.real.freezer import Freezer
@@ -38,6 +39,7 @@ class Stack:
         self.seed = seed
         self.logs = logs
         self.redis = RedisServer()
+        self.spares: list[RedisServer] = []  # others that faults started
         self.redis_wanted = False  # whether Redis should be alive now: no fault has killed it
         self.freezer = Freezer()
         self.providers: dict[str, ProviderProcess] = {}
@@ -56,7 +58,7 @@ class Stack:
         for spec in self.scenario.providers:
             self.providers[spec.name] = await ProviderProcess.start(spec, self.seed, self._ledgers, self._servers)
         await self.proxy.start()
-        ports = {REDIS: await self.proxy.listen(REDIS, self.redis.port)}
+        ports = {REDIS: await self.proxy.listen(REDIS, self.redis.port, redis=_about_messages(self.scenario))}
         for name, provider in self.providers.items():
             ports[name] = await self.proxy.listen(name, provider.port)
         await self.fleet.start(self._environment(ports))
@@ -71,7 +73,8 @@ class Stack:
     async def stop(self) -> None:
         """End everything; the fleet first, so that it can say goodbye. What fails does not keep the rest running."""
         async with AsyncExitStack() as rest:
-            rest.push_async_callback(self.redis.stop)
+            for redis in (self.redis, *self.spares):
+                rest.push_async_callback(redis.stop)
             rest.push_async_callback(self._servers.stop)
             rest.callback(self.proxy.close)
             rest.push_async_callback(self.fleet.stop)
@@ -101,6 +104,11 @@ class Stack:
         for section in ("breaker", "request", "sync"):
             env |= _as_variables(section, getattr(self.scenario, section))
         return env
+
+
+def _about_messages(scenario: Scenario) -> bool:
+    """Whether a fault needs a proxy that understands what Redis and workers say: which costs each hop a little."""
+    return any(isinstance(fault, RedisDropMessages | RedisLoading) for fault in scenario.faults)
 
 
 def _told(spec: ProviderSpec, port: int) -> dict[str, Any]:

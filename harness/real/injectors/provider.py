@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from harness.faults import (
     Fault,
+    Place,
     ProviderCut,
     ProviderError,
     ProviderErrorBody,
@@ -19,6 +20,7 @@ from harness.faults import (
 )
 from harness.real.injectors.scene import Effect, Maker, Scene
 from harness.real.injectors.wire import Wire
+from harness.real.proxy_client import Rule
 
 
 class Answers:
@@ -54,7 +56,15 @@ _SHAPED: Mapping[type[Fault], Callable[[Fault], str]] = {
     ProviderErrorBody: lambda _: "answers with an error inside a 200",
 }
 
+
+def _partition(scene: Scene, index: int, fault: Fault, places: tuple[Place, ...]) -> Wire:
+    def ruling(pids: tuple[int, ...]) -> Rule:
+        return Rule(upstream=fault.provider, action="hold", pids=pids)
+
+    return Wire(scene, index, places, ruling, f"chunks of bytes held on the way to {fault.provider}")
+
+
 MAKERS: Mapping[type[Fault], Maker] = {
     **dict.fromkeys(_SHAPED, lambda scene, index, fault, _: Answers(scene, index, fault)),
-    ProviderPartition: Wire,
+    ProviderPartition: _partition,
 }

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from harness.real.wire_rules import Rule
+from harness.real.wire_rules import Answer, Listen, Redirect, Rule
 from tests.harness.real.proxied import (
     BOUND_S,
     ProxyProcess,
@@ -333,3 +333,90 @@ def test_it_ends_in_good_order_and_resets_what_is_open(server: Upstream, told: s
         with pytest.raises(ConnectionResetError):
             exactly(conn, 1)
         assert proxy.process.wait(BOUND_S) == 0
+
+
+# -- one direction, losses, Redis' own
+
+
+def test_one_direction_is_held_and_the_other_goes_on(proxy: ProxyProcess, server: Upstream, name: str) -> None:
+    heard: list[bytes] = []
+
+    def talk(conn: socket.socket) -> None:
+        heard.append(conn.recv(100))
+        conn.sendall(b"answer")
+        heard.append(conn.recv(100))
+
+    with upstream(talk) as talker, connect(proxy.listen(name, talker.port)) as conn:
+        assert talker.began.acquire(timeout=BOUND_S)
+        proxy.put(1, Rule(upstream=name, action="hold", toward="worker"))
+        conn.sendall(b"one")
+        while not heard:
+            passed(proxy, server)
+        passed(proxy, server)
+        assert silent(conn)
+        proxy.drop(1)
+        assert exactly(conn, 6) == b"answer"
+
+
+def test_what_is_dropped_is_lost_and_its_connection_with_it(proxy: ProxyProcess, server: Upstream, name: str) -> None:
+    with connect(proxy.listen(name, server.port)) as conn:
+        assert pong(conn, b"before") == b"before"
+        proxy.put(1, Rule(upstream=name, action="drop"))
+        conn.sendall(b"lost")
+        while not counted(proxy, 1):
+            passed(proxy, server)
+        assert silent(conn)
+        proxy.drop(1)
+        with pytest.raises(ConnectionResetError):
+            conn.recv(100)
+
+
+def test_a_throttled_way_takes_as_long_as_its_rate_says(proxy: ProxyProcess, server: Upstream, name: str) -> None:
+    with connect(proxy.listen(name, server.port)) as conn:
+        proxy.put(1, Rule(upstream=name, action="throttle", toward="upstream", rate=20_000))
+        began = time.monotonic()
+        assert pong(conn, b"x" * 4_000) == b"x" * 4_000
+        assert time.monotonic() - began >= 0.2
+    assert counted(proxy, 1) > 0
+
+
+def test_a_redirected_upstream_is_found_elsewhere(proxy: ProxyProcess, server: Upstream, name: str) -> None:
+    port = proxy.listen(name, server.port)
+    with upstream(lambda conn: conn.sendall(b"here")) as other, connect(port) as before:
+        assert pong(before, b"x") == b"x"
+        assert proxy.tell(Redirect(name, other.port)) == Answer()
+        with pytest.raises(ConnectionResetError):
+            before.recv(100)
+        with connect(port) as after:
+            assert exactly(after, 4) == b"here"
+
+
+MESSAGE = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n"
+
+
+def test_messages_are_lost_and_replies_arrive(proxy: ProxyProcess, name: str) -> None:
+    def publish(conn: socket.socket) -> None:
+        conn.recv(100)
+        conn.sendall(MESSAGE + b"+OK\r\n" + MESSAGE)
+
+    with upstream(publish) as redis:
+        port = proxy.tell(Listen(name, redis.port, redis=True)).port
+        proxy.put(1, Rule(upstream=name, action="mute"))
+        with connect(port) as conn:
+            conn.sendall(b"*1\r\n$4\r\nPING\r\n")
+            assert exactly(conn, 100) == b"+OK\r\n"
+    assert counted(proxy, 1) == 2
+
+
+def test_a_denied_command_never_arrives(proxy: ProxyProcess, server: Upstream, name: str) -> None:
+    port = proxy.tell(Listen(name, server.port, redis=True)).port
+    ping, auth = b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n"
+    with connect(port) as conn:
+        assert pong(conn, ping) == ping
+        proxy.put(1, Rule(upstream=name, action="deny", error="LOADING wait"))
+        conn.sendall(ping)
+        assert exactly(conn, 15) == b"-LOADING wait\r\n"
+        assert pong(conn, auth) == auth
+        proxy.drop(1)
+        assert pong(conn, ping) == ping
+    assert counted(proxy, 1) == 1

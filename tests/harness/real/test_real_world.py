@@ -166,3 +166,22 @@ def test_a_killed_worker_is_replaced_and_a_paused_one_goes_on(carried_out):
     assert paused == (ups[1, 2, 0].worker,)
     healed = [f.t for f in history.all(FaultHealed)][-1]
     assert any(r.worker == paused[0] and r.t > healed for r in history.all(RequestStarted))
+
+
+def test_redis_answers_errors_and_loses_its_clients(carried_out):
+    finished = carried_out(
+        duration="11s",
+        breaker={"failure_threshold": 3, "reset_timeout": "300ms", "max_reset_timeout": "300ms"},
+        faults=[
+            {"at": "0.2s", "target": "provider/openai", "inject": "error"},
+            {"at": "0.5s", "target": "redis", "inject": "subscribers_killed"},
+            {"at": "1s", "target": "redis", "inject": "overflow"},
+            {"at": "1.5s", "target": "redis", "inject": "reset", "workers": "1 of 2"},
+            {"at": "2s", "for": "1s", "target": "redis", "inject": "readonly"},
+            {"at": "3.5s", "for": "1s", "target": "redis", "inject": "loading"},
+            {"at": "5s", "for": "1s", "target": "redis", "inject": "noauth"},
+            {"at": "6.5s", "for": "1.5s", "target": "redis", "inject": "drop_messages"},
+            {"at": "8.5s", "for": "1.5s", "target": "redis", "inject": "failover"},
+        ],
+    )
+    assert {r.status for r in finished.record.history.all(RequestDone)} == {200}
