@@ -15,8 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from flexiai.core.circuit import Cause, State
+from flexiai.core.circuit import Cause, Mode, State
 from flexiai.core.outcome import Outcome, Trouble
+from flexiai.core.permit import Why
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
@@ -72,13 +73,20 @@ class RequestEnded(Event, frozen=True, tag="request.ended"):
 
 
 class AttemptStarted(Event, frozen=True, tag="attempt.started"):
-    """A provider is asked. `skipped`: better ones whose breaker refused. `probe`: this is a half-open probe."""
+    """A provider is asked. `probe`: this is a half-open probe.
+
+    skipped      better ones whose breaker refused just now
+    skipped_for  why each of them did, in the same order
+    last_resort  its own breaker would have spared it, but nobody else could take the request
+    """
 
     request: str
     attempt: int
     provider: str
     probe: bool = False
     skipped: tuple[str, ...] = ()
+    skipped_for: tuple[Why, ...] = ()
+    last_resort: bool = False
 
 
 class AttemptEnded(Event, frozen=True, tag="attempt.ended"):
@@ -119,12 +127,22 @@ class Transition(Event, frozen=True, tag="breaker.transition"):
     failure_count: int = 0
 
 
+class OperatorActed(Event, frozen=True, tag="operator.acted"):
+    """An operator told this worker what to do with a provider, for `for_s` seconds (a reset: for good), and why."""
+
+    provider: str
+    action: Literal["open", "drain", "reset"]
+    for_s: float = 0.0
+    note: str = ""
+
+
 class RecordApplied(Event, frozen=True, tag="sync.applied"):
     """A newer fleet record became this worker's.
 
     via     notice (pub/sub) | read (subscribe, reconcile) | reply (the store's answer to our proposal: `accepted` says
             whether it is our own transition)
     origin  the worker that caused the record
+    mode    an operator's hold, for `held_s` seconds from now on; `note` is its reason
     """
 
     provider: str
@@ -136,6 +154,9 @@ class RecordApplied(Event, frozen=True, tag="sync.applied"):
     accepted: bool = False
     since_ms: int = 0
     open_for_ms: int = 0
+    mode: Mode = Mode.NORMAL
+    held_s: float = 0.0
+    note: str = ""
 
 
 class NoticeIgnored(Event, frozen=True, tag="sync.ignored"):
@@ -202,6 +223,7 @@ AnyEvent = (
     | AttemptStarted
     | AttemptEnded
     | Transition
+    | OperatorActed
     | RecordApplied
     | NoticeIgnored
     | ProposalSent

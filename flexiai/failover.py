@@ -2,8 +2,11 @@
 
 Rules (docs/failover.md, section 2)
 -----
-* Providers are asked in order of priority; one whose breaker refuses is skipped. The breaker is asked before every
-  attempt, and gets its permit back with the outcome however the attempt ends, cancellation included.
+* Each attempt goes to the best provider whose breaker admits it and that has a turn left: one that was skipped is
+  looked at again before every further attempt. One that its breaker only spares (a ramp, a drain) is asked if nobody
+  else may be.
+* The breaker is asked before every attempt, and gets its permit back with the outcome however the attempt ends,
+  cancellation included.
 * One deadline covers all attempts, each attempt has a time of its own, and further attempts are paid from the budget.
   A stream has kept the deadline, and has cost what it may cost, when its first token is there.
 * After the first token of a stream no other provider is asked: if it breaks off, the caller is told (StreamBroken). Its
@@ -27,6 +30,7 @@ from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
 from flexiai.clock import clock_of
 from flexiai.core.breaker import Permit, Refusal
 from flexiai.core.outcome import Outcome, Trouble
+from flexiai.core.permit import SPARED, Why
 from flexiai.core.routing import soonest_s
 from flexiai.errors import InvalidRequestError, NoProviderAvailable, ProviderError, Said, StreamBroken
 from flexiai.events import AttemptEnded, AttemptStarted, Event, RequestEnded, RequestStarted
@@ -39,9 +43,27 @@ T = TypeVar("T")
 
 
 class _Course:
-    """How far a request has come. `deadline`: in the loop's time; `counted`: by the retry budget."""
+    """How far a request has come. `deadline`: in the loop's time; `counted`: by the retry budget.
 
-    __slots__ = ("attempts", "chat", "counted", "deadline", "failure", "id", "said", "skipped", "streamed")
+    skipped  who refused, and why, while the provider to be asked next was chosen
+    refused  whose refusal is among what is `said`
+    turns    how many each provider has had
+    """
+
+    __slots__ = (
+        "attempts",
+        "chat",
+        "counted",
+        "deadline",
+        "failure",
+        "id",
+        "last_resort",
+        "refused",
+        "said",
+        "skipped",
+        "streamed",
+        "turns",
+    )
 
     def __init__(self, chat: ChatRequest, deadline: float, *, streamed: bool) -> None:
         self.chat = chat
@@ -50,9 +72,18 @@ class _Course:
         self.streamed = streamed
         self.attempts = 0
         self.counted = False
-        self.skipped: tuple[str, ...] = ()
+        self.last_resort = False
+        self.skipped: dict[str, Why] = {}
+        self.refused: set[str] = set()
+        self.turns: dict[str, int] = {}
         self.said: list[Said] = []
         self.failure: ProviderError | None = None
+
+    def refuse(self, said: Said) -> None:
+        """Keep why a provider was not asked, the first time."""
+        if said.provider not in self.refused:
+            self.refused.add(said.provider)
+            self.said.append(said)
 
     def note(self, provider: str, reason: str, message: str) -> None:
         """Keep what a provider said, or why it was not asked."""
@@ -73,7 +104,7 @@ class Failover:
         rng: Random,
     ) -> None:
         self._route = tuple(route)
-        self._turns = range(1 + config.retries)
+        self._turns = 1 + config.retries
         self._deadline_s = config.deadline_s
         self._attempt_timeout_s = config.attempt_timeout_s
         self._first_token_timeout_s = config.first_token_timeout_s
@@ -132,17 +163,25 @@ class Failover:
         self, course: _Course, make: Callable[[_Course, Attempt], Awaitable[T | ProviderError]]
     ) -> tuple[Candidate, T]:
         """What `make` gets from the first provider that gives something, and who that is."""
-        for candidate in self._route:
-            for _ in self._turns:
-                permit = self._leave(course, candidate)
-                if permit is None:
-                    break
-                result = await make(course, self._begun(course, candidate, permit))
-                if not isinstance(result, ProviderError):
-                    return candidate, result
-                if not self._may_repeat(course, candidate, result):
-                    break
+        while chosen := self._chosen(course):
+            candidate, permit = chosen
+            result = await make(course, self._begun(course, candidate, permit))
+            if not isinstance(result, ProviderError):
+                return candidate, result
+            if not self._may_repeat(course, candidate, result):
+                course.turns[candidate.name] = self._turns
         raise self._nobody(course) from course.failure
+
+    def _chosen(self, course: _Course) -> tuple[Candidate, Permit] | None:
+        """The best provider that may be asked now, with leave for it; None: there is none. Raises as `_leave` does."""
+        for course.last_resort in (False, True):
+            course.skipped = {}
+            for candidate in self._route:
+                if course.turns.get(candidate.name, 0) < self._turns and (permit := self._leave(course, candidate)):
+                    return candidate, permit
+            if SPARED.isdisjoint(course.skipped.values()):
+                break
+        return None
 
     def _leave(self, course: _Course, candidate: Candidate) -> Permit | None:
         """Leave for an attempt, or None if the breaker refuses. Raises if the request may go no further."""
@@ -150,15 +189,16 @@ class Failover:
         if course.attempts:
             self._check_means(course, candidate, now)
         breaker = candidate.breaker
-        answer = breaker.admit(now)
+        answer = breaker.admit(now, last_resort=course.last_resort)
         if isinstance(answer, Refusal) and answer.probe_due and self._sync.want_probe(candidate.name):
             if change := breaker.grant_probe(now):
                 self._emit(transition_event(change, provider=candidate.name, worker=self._worker, t=now))
-            answer = breaker.admit(now)
+            answer = breaker.admit(now, last_resort=course.last_resort)
         if isinstance(answer, Permit):
             return answer
-        course.skipped += (candidate.name,)
-        course.said.append(refused(breaker, answer, now))
+        course.skipped[candidate.name] = answer.why
+        if answer.spared is None:
+            course.refuse(refused(breaker, answer, now))
         return None
 
     def _check_means(self, course: _Course, candidate: Candidate, now: float) -> None:
@@ -180,6 +220,7 @@ class Failover:
         if course.attempts:
             self._budget.spend(now)
         course.attempts += 1
+        course.turns[candidate.name] = course.turns.get(candidate.name, 0) + 1
         self._emit(
             AttemptStarted(
                 t=now,
@@ -188,7 +229,9 @@ class Failover:
                 attempt=course.attempts,
                 provider=candidate.name,
                 probe=permit.probe,
-                skipped=course.skipped,
+                skipped=tuple(course.skipped),
+                skipped_for=tuple(course.skipped.values()),
+                last_resort=course.last_resort,
             )
         )
         return Attempt(course.attempts, candidate, permit, now, allowed_s, curtailed)

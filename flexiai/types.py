@@ -70,6 +70,8 @@ class BreakerConfig(Settings):
     half_open_max_calls probes let through at a time, and successes that close it
     max_retry_after_s   cap on a provider's own Retry-After
     misconfigured_for_s how long a provider is left alone that refused our credentials
+    ramp_s              after probes have closed it, its share of the requests grows from ramp_from to all in this time
+                        (0: it is all at once), by equal steps (linear) or equal factors (exponential)
     """
 
     failure_threshold: int = Field(5, ge=1)
@@ -85,6 +87,9 @@ class BreakerConfig(Settings):
     half_open_max_calls: int = Field(1, ge=1)
     max_retry_after_s: Seconds = 300.0
     misconfigured_for_s: Seconds = 300.0
+    ramp_s: float = Field(5.0, ge=0, le=86_400)
+    ramp_from: Share = 0.1
+    ramp_shape: Literal["linear", "exponential"] = "linear"
 
     @model_validator(mode="after")
     def _growing(self) -> BreakerConfig:

@@ -16,10 +16,11 @@ from typing import Protocol
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
+from flexiai.core.ramp import RampRules
 from flexiai.core.window import Window
 
 
-class BreakerRules(Protocol):
+class BreakerRules(RampRules, Protocol):
     """The settings of a breaker; `flexiai.types.BreakerConfig` explains each."""
 
     @property

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from flexiai.core.circuit import Cause, State
+
+Why = Literal["open", "half_open", "ramp", "drain"]
+"""Why a breaker refuses: it is OPEN; every slot of its probe round is taken; or it holds back although it could serve,
+because its traffic returns by degrees, or because an operator drains it."""
+
+SPARED: frozenset[Why] = frozenset({"ramp", "drain"})
+"""The reasons of a breaker that could serve, and does where nobody else can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +26,21 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No leave. `retry_at`: when to ask again; `probe_due`: a probe may be granted now, if the fleet agrees."""
+    """No leave. `retry_at`: when to ask again; `probe_due`: a probe may be granted now, if the fleet agrees.
+
+    A `spared` provider may be asked as the last resort.
+    """
 
     provider: str
     state: State
     probe_due: bool
     retry_at: float
+    spared: Literal["ramp", "drain"] | None = None
+
+    @property
+    def why(self) -> Why:
+        """The reason, in a word."""
+        return self.spared or ("open" if self.state is State.OPEN else "half_open")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,9 @@ class Facts:
     def answered(self, provider: str, sent: Proposal, verdict: Verdict) -> None:
         """The store answered our proposal."""
         told = verdict.told
-        adoption = self._breakers[provider].settle(sent, verdict.accepted, told.circuit, self._site.now(), told.left_s)
+        adoption = self._breakers[provider].settle(
+            sent, verdict.accepted, told.circuit, self._site.now(), told.left_s, held_s=told.held_s, age_s=told.age_s
+        )
         self._tell(told, adoption, "reply", accepted=verdict.accepted)
 
     def changed(self, provider: str, change: Change | None) -> None:
@@ -69,7 +71,9 @@ class Facts:
                 self.noticed(told)
 
     def _adopt(self, told: Told, via: Literal["notice", "read"]) -> None:
-        adoption = self._breakers[told.provider].adopt(told.circuit, self._site.now(), told.left_s)
+        adoption = self._breakers[told.provider].adopt(
+            told.circuit, self._site.now(), told.left_s, held_s=told.held_s, age_s=told.age_s
+        )
         if via == "notice" and not adoption.news:
             self._ignore(told)
         self._tell(told, adoption, via)
@@ -106,4 +110,7 @@ class Facts:
             accepted=accepted,
             since_ms=circuit.since_ms,
             open_for_ms=circuit.open_for_ms,
+            mode=circuit.mode,
+            held_s=told.held_s,
+            note=circuit.note,
         )

@@ -113,7 +113,7 @@ def test_when_nobody_can_answer_the_error_tells_what_each_said_and_when_to_come_
 
 
 def test_one_request_probes_when_the_time_has_come_and_its_success_closes() -> None:
-    f = fleet([status(401)], [], breaker=BreakerConfig(failure_threshold=1))
+    f = fleet([status(401)], [], breaker=BreakerConfig(failure_threshold=1, ramp_s=0))
 
     async def main() -> None:
         assert await ask(f) == "b"
