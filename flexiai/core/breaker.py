@@ -194,10 +194,13 @@ class Breaker:
             self.proposal = None
         elif accepted and self.proposal is not None and self.circuit == circuit:
             self.proposal = rebased(self.proposal, circuit.epoch)
+        overtaken = (
+            sent.forced and self.proposal is None and self.circuit != circuit
+        )  # while an operator's word waited, more was heard
+        if overtaken or (news and not accepted):
+            return Adoption(news, self._heed(now))
         if news:
             self._heed_hold()
-        if news and not accepted:
-            return Adoption(news=True, transition=self._heed(now))
         if self.proposal is None and (self.state is State.CLOSED) != (self.circuit.state is State.CLOSED):
             return Adoption(news, self._follow(now))
         return Adoption(news, None)
@@ -298,17 +301,13 @@ class Breaker:
         mine, said = self.proposal, self.circuit
         if mine is not None and mine.forced and not _is_said(mine, said):
             return None
-        is_reset = said.reason is Cause.RESET
-        decisive = is_reset or (said.mode is Mode.OPEN and now < self._told_held_until)
+        decisive = _is_reset(said) or (said.mode is Mode.OPEN and now < self._told_held_until)
         if mine is not None and mine.state is not said.state and not decisive:
             self._heed_hold()
             return None
         self.proposal = None
         self._heed_hold()
-        if not is_reset:
-            return self._follow(now)
-        change = self._close(Cause.SYNC, now)
-        return change if change.frm is not State.CLOSED else None
+        return self._follow(now)
 
     def _heed_hold(self) -> None:
         """The fleet's hold is ours, unless an operator's word waits here."""
@@ -316,6 +315,9 @@ class Breaker:
             self._hold(self.circuit.mode, self._told_held_until, self.circuit.note)
 
     def _follow(self, now: float) -> Change | None:
+        if _is_reset(self.circuit):
+            change = self._close(Cause.SYNC, now)
+            return change if change.frm is not State.CLOSED else None
         if self.circuit.state is State.CLOSED:
             return self._follow_closed(now)
         self.rounds = self.circuit.rounds
@@ -403,6 +405,10 @@ class Breaker:
             held_for_ms=0 if held is Mode.NORMAL else math.ceil((self.held_until - now) * 1000),
             note="" if held is Mode.NORMAL else self.note,
         )
+
+
+def _is_reset(said: Circuit) -> bool:
+    return said.reason is Cause.RESET and said.mode is Mode.NORMAL
 
 
 def _is_said(mine: Proposal, said: Circuit) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 from flexiai.core.circuit import State
 from flexiai.events import RecordApplied, Transition
 from harness.checkers.bounds import Bounds
+from harness.checkers.holds import Hold, holds_of, ramps_of
 from harness.checkers.index import Index, Key
 from harness.checkers.lives import Life, lives_of
 from harness.checkers.recovery import Recovery, recoveries_of
@@ -110,6 +111,16 @@ class Case:
     def probes(self) -> list[Attempt]:
         """The attempts that were half-open probes."""
         return [a for a in self.index.attempts if a.started.probe]
+
+    @cached_property
+    def holds(self) -> dict[Key, tuple[Hold, ...]]:
+        """What each worker knew of an operator's holds."""
+        return holds_of(self.index)
+
+    @cached_property
+    def ramps(self) -> dict[Key, tuple[Span, ...]]:
+        """When each provider's traffic may have been returning by degrees, on each worker."""
+        return ramps_of(self.index, self.scenario)
 
     @cached_property
     def pauses(self) -> list[Span]:

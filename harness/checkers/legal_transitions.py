@@ -4,12 +4,13 @@
 * Each change starts where the worker's last one on that provider ended; the first starts from CLOSED.
 * CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
   attempts since it was last CLOSED anew.
+* What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
 """
 
 from __future__ import annotations
 
-from flexiai.core.circuit import Cause, State
+from flexiai.core.circuit import Cause, Mode, State
 from flexiai.events import Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
@@ -18,11 +19,12 @@ _TRIPPED = frozenset({Cause.CONSECUTIVE_FAILURES, Cause.FAILURE_RATE, Cause.SLOW
 _TOLD_BY_PROVIDER = frozenset({Cause.RETRY_AFTER, Cause.MISCONFIGURED})
 
 EDGES: dict[tuple[State, State], frozenset[Cause]] = {
-    (State.CLOSED, State.OPEN): _TRIPPED | _TOLD_BY_PROVIDER | {Cause.SYNC},
+    (State.CLOSED, State.OPEN): _TRIPPED | _TOLD_BY_PROVIDER | {Cause.SYNC, Cause.FORCED_OPEN},
     (State.OPEN, State.HALF_OPEN): frozenset({Cause.PROBE_GRANTED}),
     (State.OPEN, State.CLOSED): frozenset({Cause.SYNC, Cause.RESET}),
     (State.HALF_OPEN, State.CLOSED): frozenset({Cause.PROBE_SUCCEEDED, Cause.SYNC, Cause.RESET}),
-    (State.HALF_OPEN, State.OPEN): _TOLD_BY_PROVIDER | {Cause.PROBE_FAILED, Cause.PROBE_ABANDONED, Cause.SYNC},
+    (State.HALF_OPEN, State.OPEN): _TOLD_BY_PROVIDER
+    | {Cause.PROBE_FAILED, Cause.PROBE_ABANDONED, Cause.SYNC, Cause.FORCED_OPEN},
 }
 
 TOGETHER_S = 0.005
@@ -39,6 +41,8 @@ def look(case: Case, tally: Tally) -> None:
             _edge(change, before, tally)
             if change.cause is Cause.SYNC:
                 _told(case, change, tally)
+            elif change.to is not State.OPEN and change.cause is not Cause.RESET:
+                _not_held(case, change, tally)
             if change.cause is Cause.CONSECUTIVE_FAILURES:
                 seen = sum(since <= t <= change.t + TOGETHER_S for t in failures.get(key, ()))
                 _threshold(case, change, seen, tally)
@@ -66,6 +70,13 @@ def _told(case: Case, change: Transition, tally: Tally) -> None:
             "but it applied no such record"
         )
         tally.violate(change.t, text, change, *records[-1:], worker=change.worker, provider=change.provider)
+
+
+def _not_held(case: Case, change: Transition, tally: Tally) -> None:
+    for hold in case.holds.get((change.worker, change.provider), ()):
+        if hold.mode is Mode.OPEN and hold.span.start < change.t < hold.span.end - TOGETHER_S:
+            text = f"{change.worker} became {change.to} on {change.provider}, which an operator holds open"
+            tally.violate(change.t, text, hold.proof, change, worker=change.worker, provider=change.provider)
 
 
 def _threshold(case: Case, change: Transition, seen: int, tally: Tally) -> None:

@@ -1,17 +1,20 @@
 """`priority-order`: a request goes to the best provider that its worker knows to be available.
 
 Available is a provider whose breaker on that worker is CLOSED, or HALF_OPEN with no probe under way (a slot is free
-for certain). At each attempt, no better provider that this request has not asked yet may be available.
+for certain). At each attempt, no better provider that this request has not asked yet may be available, unless the
+worker spared it, and had reason to: a ramp, or an operator's drain. One that is asked as the last resort must have been
+so spared, and then no other provider at all may be available that was not.
 """
 
 from __future__ import annotations
 
 import math
 
-from flexiai.core.circuit import State
+from flexiai.core.circuit import Mode, State
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.requests import Attempt, Execution
+from harness.checkers.spans import meets_any
 
 
 def look(case: Case, tally: Tally) -> None:
@@ -20,7 +23,7 @@ def look(case: Case, tally: Tally) -> None:
     for execution in case.index.executions:
         tally.checked += len(execution.attempts)
         for n, attempt in enumerate(execution.attempts):
-            if rank.get(attempt.started.provider, 0) > n or attempt.started.skipped:
+            if rank.get(attempt.started.provider, 0) > n or attempt.started.skipped or attempt.started.last_resort:
                 _judge(case, execution, n, tally)
 
 
@@ -29,11 +32,23 @@ def _judge(case: Case, execution: Execution, n: int, tally: Tally) -> None:
     s = attempt.started
     asked = {a.started.provider for a in execution.attempts[:n]}
     better = case.providers[: case.providers.index(s.provider)]
-    for name in better:
-        if name not in asked and _available(case, attempt, name):
+    others = tuple(name for name in case.providers if name != s.provider)
+    for name in others if s.last_resort else better:
+        if name not in asked and _available(case, attempt, name) and not _spared(case, attempt, name):
             text = f"request {s.request} went to {s.provider} although {name} was {_state(attempt, name)} on {s.worker}"
             tally.violate(s.t, text, execution.started, s, worker=s.worker, provider=name)
             return
+
+
+def _spared(case: Case, attempt: Attempt, provider: str) -> bool:
+    """Whether the worker held the provider back, and had reason to."""
+    s, key = attempt.started, (attempt.started.worker, provider)
+    why = attempt.spared.get(provider)
+    in_ramp = meets_any(case.ramps.get(key, ()), s.t, s.t)
+    drained = any(h.mode is Mode.DRAIN and h.span.meets(s.t, s.t) for h in case.holds.get(key, ()))
+    if s.last_resort:  # who was spared before it was asked for is not told
+        return in_ramp or drained
+    return (why == "ramp" and in_ramp) or (why == "drain" and drained)
 
 
 def _available(case: Case, attempt: Attempt, provider: str) -> bool:

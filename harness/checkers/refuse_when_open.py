@@ -1,20 +1,24 @@
 """`refuse-when-open`: no attempt on a provider that the worker itself knows to be OPEN.
 
 Known is what the worker's own events say: from its change to OPEN until its next change. An occasion is an attempt by
-a worker that then knew some provider to be OPEN, and a request that was refused by all.
+a worker that then knew some provider to be OPEN, or drained by an operator, and a request that was refused by all. What
+is drained may be asked, but only as the last resort.
 """
 
 from __future__ import annotations
 
-from flexiai.core.circuit import State
+from flexiai.core.circuit import Mode, State
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
+from harness.checkers.holds import TOGETHER_S
+from harness.checkers.requests import Attempt
 
 
 def look(case: Case, tally: Tally) -> None:
     """Every attempt, and every request without one."""
     for attempt in case.index.attempts:
         view, started = attempt.view, attempt.started
+        _drained(case, attempt, tally)
         if State.OPEN not in view.values():
             continue
         tally.checked += 1
@@ -29,9 +33,19 @@ def look(case: Case, tally: Tally) -> None:
     tally.checked += sum(not e.attempts and State.OPEN in e.view.values() for e in case.index.executions)
 
 
+def _drained(case: Case, attempt: Attempt, tally: Tally) -> None:
+    s = attempt.started
+    for hold in case.holds.get((s.worker, s.provider), ()):
+        if hold.mode is Mode.DRAIN and hold.span.start < s.t < hold.span.end - TOGETHER_S:
+            tally.checked += 1
+            if not s.last_resort:
+                text = f"{s.worker} asked {s.provider}, which an operator drains, and not as the last resort"
+                tally.violate(s.t, text, hold.proof, s, worker=s.worker, provider=s.provider)
+
+
 CHECKER = Checker(
     id="refuse-when-open",
-    holds="No worker asks a provider that it knows to be OPEN.",
-    vacuous="no request came to a worker that knew a provider to be OPEN",
+    holds="No worker asks a provider that it knows to be OPEN, or, but as the last resort, drained.",
+    vacuous="no request came to a worker that knew a provider to be OPEN or drained",
     look=look,
 )

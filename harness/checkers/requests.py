@@ -8,6 +8,7 @@ import msgspec
 
 from flexiai.core.circuit import State
 from flexiai.core.outcome import Outcome
+from flexiai.core.permit import SPARED, Why
 from flexiai.events import AttemptEnded, AttemptStarted, RequestEnded, RequestStarted
 from harness.history import RequestDone, RequestSent
 
@@ -31,6 +32,20 @@ class Attempt(msgspec.Struct):
     def began_to_answer(self) -> bool:
         """Whether it is known to have told its caller the first token of a stream."""
         return self.ended is not None and self.ended.first_token_s is not None
+
+    @property
+    def spared(self) -> dict[str, Why]:
+        """Who was not asked although they could have served, and why."""
+        return {
+            name: why
+            for name, why in zip(self.started.skipped, self.started.skipped_for, strict=False)
+            if why in SPARED
+        }
+
+    @property
+    def refused(self) -> set[str]:
+        """Who could not be asked."""
+        return {*self.started.skipped} - self.spared.keys()
 
     @property
     def failed(self) -> bool:
@@ -62,8 +77,8 @@ class Execution(msgspec.Struct):
         return next((attempt for attempt in self.attempts if attempt.began_to_answer), None)
 
     def refused(self, providers: tuple[str, ...]) -> set[str]:
-        """The providers that this request wanted and whose breaker said no."""
-        skipped = {name for attempt in self.attempts for name in attempt.started.skipped}
+        """The providers that this request wanted and whose breaker said no, and not only to spare them."""
+        skipped = {name for attempt in self.attempts for name in attempt.refused}
         if self.ended is not None and self.ended.result == "failed" and self.answering is None:
             skipped |= set(providers)
         return skipped - {attempt.started.provider for attempt in self.attempts}

@@ -89,6 +89,8 @@ def test_every_field_has_its_variable(
         "enabled": "false",
         "failure_rate": "0.25",
         "slow_call_rate": "0.25",
+        "ramp_from": "0.25",
+        "ramp_shape": "exponential",
     }
     large = {"max_reset_timeout_s": "400", "reset_jitter": "0.5"}
     redis = {

@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from flexiai.core.breaker import Adoption, Breaker, Change, Permit, Refusal
-from flexiai.core.circuit import Cause, Circuit, Proposal, State, rebased
+from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, rebased
 from flexiai.core.outcome import Outcome
 from flexiai.types import BreakerConfig
 
 CLOSED, OPEN, HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
 LEGAL = {
-    (CLOSED, OPEN): {Cause.CONSECUTIVE_FAILURES, Cause.RETRY_AFTER, Cause.MISCONFIGURED, Cause.SYNC},
+    (CLOSED, OPEN): {
+        Cause.CONSECUTIVE_FAILURES,
+        Cause.RETRY_AFTER,
+        Cause.MISCONFIGURED,
+        Cause.SYNC,
+        Cause.FORCED_OPEN,
+    },
     (OPEN, HALF_OPEN): {Cause.PROBE_GRANTED},
     (OPEN, CLOSED): {Cause.SYNC, Cause.RESET},
     (HALF_OPEN, CLOSED): {Cause.PROBE_SUCCEEDED, Cause.SYNC, Cause.RESET},
@@ -26,25 +32,34 @@ LEGAL = {
         Cause.MISCONFIGURED,
         Cause.RETRY_AFTER,
         Cause.SYNC,
+        Cause.FORCED_OPEN,
     },
 }
 SECONDS = st.floats(0, 40)
+WHOLE_MS = 0.002  # what is told is told in whole milliseconds
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """The model: which permits are out, which Retry-After was heard, how many failed or succeeded in this life."""
+    """The model: which permits are out, which Retry-After was heard, how many failed or succeeded in this life, when a
+    ramp may be on."""
 
     permits = Bundle("permits")
 
-    @initialize(threshold=st.integers(1, 4), probes=st.integers(1, 3))
-    def begin(self, threshold: int, probes: int) -> None:
+    @initialize(threshold=st.integers(1, 4), probes=st.integers(1, 3), ramp_s=st.sampled_from([0, 20]))
+    def begin(self, threshold: int, probes: int, ramp_s: float) -> None:
         self.rules = BreakerConfig(
-            failure_threshold=threshold, half_open_max_calls=probes, failure_rate=None, reset_timeout_s=5
+            failure_threshold=threshold,
+            half_open_max_calls=probes,
+            failure_rate=None,
+            reset_timeout_s=5,
+            ramp_s=ramp_s,
         )
         self.breaker = Breaker("p", self.rules, "w")
         self.now = 100.0
         self.out: list[Permit] = []
         self.left_alone_until = -math.inf
+        self.left_alone_for = 0.0
+        self.ramp_until = -math.inf
         self.failed = self.probes_ok = 0
         self.epoch = 0
         self.life = 0
@@ -56,13 +71,17 @@ class BreakerMachine(RuleBasedStateMachine):
     def time_passes(self, passed: float) -> None:
         self.now += passed
 
-    @rule(target=permits)
-    def ask(self) -> object:
+    @rule(target=permits, last_resort=st.booleans())
+    def ask(self, last_resort: bool) -> object:
         b, now = self.breaker, self.now
         before = b.state
         taken = sum(p.generation == b.generation for p in self.out)
-        answer = b.admit(now)
-        if before is CLOSED or (before is HALF_OPEN and taken + self.probes_ok < self.rules.half_open_max_calls):
+        answer = b.admit(now, last_resort=last_resort)
+        if isinstance(answer, Refusal) and answer.spared is not None:
+            assert not last_resort
+            drained = b.held(now) is Mode.DRAIN
+            assert drained if answer.spared == "drain" else (not drained and before is CLOSED and now < self.ramp_until)
+        elif before is CLOSED or (before is HALF_OPEN and taken + self.probes_ok < self.rules.half_open_max_calls):
             assert answer == Permit("p", b.generation, probe=before is HALF_OPEN)
             self.out.append(answer)
         else:
@@ -85,12 +104,15 @@ class BreakerMachine(RuleBasedStateMachine):
         asked_s = 0.0
         if retry_after_s and outcome in (Outcome.RATE_LIMITED, Outcome.FAILURE):
             asked_s = min(retry_after_s, self.rules.max_retry_after_s)
-            self.left_alone_until = max(self.left_alone_until, self.now + asked_s)
+            if asked_s and self.now + asked_s > self.left_alone_until:
+                self.left_alone_until, self.left_alone_for = self.now + asked_s, asked_s
         expected = self._expected(state, outcome, asked_s, in_life)
         told = b.record(permit, outcome, self.now, retry_after_s=retry_after_s, jitter=jitter)
         assert told.counted == in_life
         assert (told.transition and (told.transition.to, told.transition.cause)) == expected
         self._note(told.transition)
+        if told.transition is not None and told.transition.to is CLOSED:
+            self.ramp_until = self.now + self.rules.ramp_s
 
     def _expected(self, state: State, outcome: Outcome, asked_s: float, in_life: bool) -> tuple[State, Cause] | None:
         if not in_life:
@@ -142,6 +164,21 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.breaker.failure_count == 0
         self._new_life(CLOSED)
 
+    @rule(for_s=st.floats(0.1, 40))
+    def operator_forces_open(self, for_s: float) -> None:
+        was = self.breaker.state
+        change = self.breaker.force_open(self.now, for_s, "why")
+        assert (change is not None) == (was is not OPEN)
+        assert self.breaker.open_until >= self.now + for_s
+        self._note(change)
+
+    @rule(for_s=st.floats(0.1, 40))
+    def operator_drains(self, for_s: float) -> None:
+        was = self.breaker.state
+        self.breaker.drain(self.now, for_s, "why")
+        assert self.breaker.state is was
+        assert self.breaker.held(self.now) is Mode.DRAIN
+
     # What the fleet says
 
     @rule(
@@ -152,18 +189,41 @@ class BreakerMachine(RuleBasedStateMachine):
     )
     def news(self, ahead: int, state: State, reason: Cause, left_s: float) -> None:
         b, fact = self.breaker, self._fact(ahead, state, reason)
-        contradicted = b.proposal is not None and b.proposal.state is not state
+        contradicted = b.proposal is not None and (b.proposal.state is not state or b.proposal.forced)
+        contradicted |= state is CLOSED and self._left_alone()
         before = b.state
-        adoption = b.adopt(fact, self.now, left_s if state is OPEN else 0.0)
+        adoption = b.adopt(fact, self.now, left_s)
         assert adoption.news
         assert b.circuit == fact
         assert b.state is (before if contradicted else state)
-        self._heard(adoption)
+        self._heard(adoption, left_s)
+
+    @rule(
+        ahead=st.integers(1, 3),
+        held_s=st.floats(0.1, 40),
+        mode=st.sampled_from([Mode.OPEN, Mode.DRAIN]),
+        state=st.sampled_from([CLOSED, OPEN]),
+    )
+    def news_of_a_hold(self, ahead: int, held_s: float, mode: Mode, state: State) -> None:
+        b, own = self.breaker, self.breaker.proposal is not None and self.breaker.proposal.forced
+        state = OPEN if mode is Mode.OPEN else state
+        fact = replace(self._fact(ahead, state, Cause.FORCED_OPEN), mode=mode, note="elsewhere")
+        before = b.held(self.now)
+        adoption = b.adopt(fact, self.now, held_s if state is OPEN else 0.0, held_s=held_s)
+        assert b.held(self.now) is (before if own else mode)
+        if mode is Mode.OPEN and not own:
+            assert b.state is OPEN
+            assert b.proposal is None or b.open_until == self.left_alone_until
+        self._heard(adoption, 0.0)
 
     @rule(ahead=st.integers(1, 3))
     def news_of_a_reset(self, ahead: int) -> None:
+        mine = self.breaker.proposal
         adoption = self.breaker.adopt(self._fact(ahead, CLOSED, Cause.RESET), self.now, 0.0)
         assert adoption.news
+        if mine is not None and mine.forced and (mine.reason, mine.mode) != (Cause.RESET, Mode.NORMAL):
+            assert self.breaker.proposal is mine
+            return
         assert self.breaker.state is CLOSED
         assert self.breaker.proposal is None
         assert self.breaker.failure_count == 0
@@ -173,6 +233,8 @@ class BreakerMachine(RuleBasedStateMachine):
     def no_news(self, behind: int, state: State, left_s: float) -> None:
         b = self.breaker
         fact = replace(b.circuit, epoch=max(0, b.circuit.epoch - behind))
+        if b.held(self.now) is Mode.OPEN:
+            left_s = max(left_s, b.held_until - self.now)
         before = (b.state, b.circuit, b.proposal, b.generation)
         was_until = b.open_until
         assert b.adopt(fact, self.now, left_s) == Adoption(news=False, transition=None)
@@ -190,26 +252,36 @@ class BreakerMachine(RuleBasedStateMachine):
         b, sent, pending = self.breaker, self._answered(), self.breaker.proposal
         epoch = max(sent.base + 1, b.circuit.epoch + ahead)
         news = epoch > b.circuit.epoch
-        fact = replace(self._fact(0, sent.state, sent.reason), epoch=epoch, worker="w", rounds=sent.rounds)
-        adoption = b.settle(sent, True, fact, self.now, sent.open_for_ms / 1000)
+        fact = replace(
+            self._fact(0, sent.state, sent.reason),
+            epoch=epoch,
+            worker="w",
+            rounds=sent.rounds,
+            mode=sent.mode,
+            note=sent.note,
+        )
+        age_s = self.now - sent.seen_at
+        left_s, held_s = (max(0.0, ms / 1000 - age_s) for ms in (sent.open_for_ms, sent.held_for_ms))
+        adoption = b.settle(sent, True, fact, self.now, left_s, held_s=held_s, age_s=age_s)
         assert adoption.news == news
         assert b.proposal != sent
         if pending is not None and pending != sent:
             assert b.proposal == (rebased(pending, epoch) if news else pending)
-        self._heard(adoption)
+        self._heard(adoption, left_s)
 
-    @precondition(lambda self: self.sent is not None)
+    @precondition(lambda self: self.sent is not None and not self.sent.forced)
     @rule(ahead=st.integers(0, 2), state=st.sampled_from([CLOSED, OPEN]), left_s=SECONDS)
     def overruled(self, ahead: int, state: State, left_s: float) -> None:
         b, sent, pending = self.breaker, self._answered(), self.breaker.proposal
         fact = self._fact(ahead, state, Cause.CONSECUTIVE_FAILURES) if ahead else b.circuit
-        adoption = b.settle(sent, False, fact, self.now, left_s if fact.state is OPEN else 0.0)
+        left_alone = self._left_alone()
+        adoption = b.settle(sent, False, fact, self.now, left_s)
         assert adoption.news == bool(ahead)
         if pending == sent:
-            assert (b.state is CLOSED) == (fact.state is CLOSED)
+            assert (b.state is CLOSED) == (fact.state is CLOSED and not left_alone)
         elif pending is not None and pending.state is not fact.state:
             assert b.proposal == pending
-        self._heard(adoption)
+        self._heard(adoption, left_s)
 
     def _answered(self) -> Proposal:
         assert self.sent is not None
@@ -221,9 +293,20 @@ class BreakerMachine(RuleBasedStateMachine):
 
     # The model's own book-keeping
 
-    def _heard(self, adoption: Adoption) -> None:
+    def _left_alone(self) -> bool:
+        """Whether more than a tenth of what the provider asked for is left."""
+        return self.breaker.state is not CLOSED and self.left_alone_until - self.now > self.left_alone_for / 10
+
+    def _heard(self, adoption: Adoption, left_s: float) -> None:
         assert adoption.transition is None or adoption.transition.cause is Cause.SYNC
+        if adoption.transition is not None and adoption.transition.to is CLOSED:
+            assert not self._left_alone_before(adoption.transition)
         self._note(adoption.transition)
+        if adoption.news and self.breaker.circuit.state is CLOSED:
+            self.ramp_until = max(self.ramp_until, self.now + left_s)
+
+    def _left_alone_before(self, change: Change) -> bool:
+        return change.frm is OPEN and self.left_alone_until - self.now > self.left_alone_for / 10
 
     def _note(self, change: Change | None) -> None:
         if change is not None:
@@ -239,6 +322,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.probes_ok = 0
         if state is CLOSED:
             self.failed, self.left_alone_until = 0, -math.inf
+            self.ramp_until = -math.inf
 
     @invariant()
     def every_slot_taken_is_a_probe_under_way(self) -> None:
@@ -257,6 +341,12 @@ class BreakerMachine(RuleBasedStateMachine):
         if self.breaker.state is not CLOSED and self.now < self.left_alone_until:
             assert self.breaker.state is OPEN
             assert self.breaker.open_until >= self.left_alone_until
+
+    @invariant()
+    def what_an_operator_holds_open_is_not_asked(self) -> None:
+        if self.breaker.held(self.now + WHOLE_MS) is Mode.OPEN:
+            assert self.breaker.state is OPEN
+            assert self.breaker.open_until >= self.breaker.held_until - WHOLE_MS
 
     @invariant()
     def the_epoch_never_goes_back(self) -> None:

@@ -1,0 +1,82 @@
+"""What a worker has reason to spare: a provider whose traffic returns by degrees, or that an operator holds.
+
+A worker knows of an operator's hold by being told (`OperatorActed`), or by a record that it applied. What it was told
+itself stands until a record that says the same, or its own, has come; then the last record counts. A hold ends by its
+time. A ramp begins when the worker closes a provider by probes, or applies a record that says so, and lasts as long as
+the record (or the setting) says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flexiai.core.circuit import Cause, Mode, State
+from flexiai.events import OperatorActed, RecordApplied, Transition
+from harness.checkers.spans import Span
+
+if TYPE_CHECKING:
+    from harness.checkers.index import Index
+    from harness.scenario import Scenario
+
+TOGETHER_S = 0.005
+"""A worker emits what belongs to one decision within this time; and how near the end of a span is nobody's breach."""
+_MODES = {"open": Mode.OPEN, "drain": Mode.DRAIN, "reset": Mode.NORMAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An operator's hold, as one worker knew it: certainly in force within `span`."""
+
+    mode: Mode
+    span: Span
+    proof: OperatorActed | RecordApplied
+
+
+def holds_of(index: Index) -> dict[tuple[str, str], tuple[Hold, ...]]:
+    """For each (worker, provider) that an operator's word reached, its holds in time order."""
+    heard: dict[tuple[str, str], list[OperatorActed | RecordApplied]] = {}
+    for kind in (OperatorActed, RecordApplied):
+        for event in index.kinds.get(kind, ()):
+            assert isinstance(event, OperatorActed | RecordApplied)  # noqa: S101 - of that kind
+            heard.setdefault((event.worker, event.provider), []).append(event)
+    return {key: holds for key, events in heard.items() if (holds := tuple(_holds(sorted(events, key=_time))))}
+
+
+def ramps_of(index: Index, scenario: Scenario) -> dict[tuple[str, str], tuple[Span, ...]]:
+    """For each (worker, provider) the times in which its traffic may have been returning."""
+    spans: dict[tuple[str, str], list[Span]] = {}
+    for key, changes in index.transitions.items():
+        closed = (c for c in changes if c.to is State.CLOSED and c.cause is Cause.PROBE_SUCCEEDED)
+        spans.setdefault(key, []).extend(_ramp(c, scenario.breaker.ramp_s) for c in closed)
+    for key, records in index.records.items():
+        closed_by = (r for r in records if r.state is State.CLOSED and r.open_for_ms)
+        spans.setdefault(key, []).extend(_ramp(r, r.open_for_ms / 1000) for r in closed_by)
+    return {key: tuple(sorted(found)) for key, found in spans.items() if found}
+
+
+def _ramp(event: Transition | RecordApplied, for_s: float) -> Span:
+    return Span(event.t - TOGETHER_S, event.t + for_s + TOGETHER_S)
+
+
+def _holds(events: list[OperatorActed | RecordApplied]) -> Iterator[Hold]:
+    known: Hold | None = None
+    told: OperatorActed | None = None
+    for event in events:
+        if isinstance(event, OperatorActed):
+            told, mode, for_s = event, _MODES[event.action], event.for_s
+        elif told is None or event.accepted or (event.mode, event.note) == (_MODES[told.action], told.note):
+            told, mode, for_s = None, event.mode, event.held_s
+        else:
+            continue
+        if known is not None:
+            yield Hold(known.mode, Span(known.span.start, min(known.span.end, event.t)), known.proof)
+        held = mode is not Mode.NORMAL and for_s > 0
+        known = Hold(mode, Span(event.t, event.t + for_s), event) if held else None
+    if known is not None:
+        yield known
+
+
+def _time(event: OperatorActed | RecordApplied) -> tuple[float, bool]:
+    return event.t, isinstance(event, RecordApplied)
