@@ -316,8 +316,8 @@ class Breaker:
 
     def _follow(self, now: float) -> Change | None:
         if _is_reset(self.circuit):
-            change = self._close(Cause.SYNC, now)
-            return change if change.frm is not State.CLOSED else None
+            closed = self._close(Cause.SYNC, now)
+            return closed if closed.frm is not State.CLOSED else None
         if self.circuit.state is State.CLOSED:
             return self._follow_closed(now)
         self.rounds = self.circuit.rounds

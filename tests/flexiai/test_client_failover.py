@@ -239,3 +239,45 @@ def test_what_the_caller_asked_reaches_the_provider() -> None:
     (chat,) = f.providers[0].asked
     assert (chat.messages, chat.model, chat.temperature, chat.max_tokens) == (tuple(HELLO), "big", 0.3, 7)
     assert chat.options == {"top_p": 0.5}
+
+
+def test_a_provider_that_was_skipped_and_has_closed_meanwhile_is_asked_before_worse_ones() -> None:
+    f = fleet([], [], [])
+    a = f.client.breakers["a"]
+
+    async def a_closes_while_b_fails() -> None:
+        a.reset(0.0)
+        raise status(503)
+
+    f.providers[1].script.append(a_closes_while_b_fails)
+
+    async def main() -> None:
+        async with f.client:
+            a.force_open(asyncio.get_running_loop().time(), 60.0)
+            assert await ask(f) == "a"
+
+    run(main())
+    assert [e.provider for e in f.only(AttemptStarted)] == ["b", "a"]
+    assert [e.skipped for e in f.only(AttemptStarted)] == [("a",), ()]
+    assert not f.providers[2].asked
+
+
+def test_a_drained_provider_is_asked_if_all_others_fail_and_the_attempt_says_so() -> None:
+    f = fleet([], [status(503)])
+
+    async def main() -> None:
+        async with f.client:
+            f.client.breakers["a"].drain(asyncio.get_running_loop().time(), 60.0)
+            assert [await ask(f), await ask(f)] == ["a", "b"]
+
+    run(main())
+    first, last, other = f.only(AttemptStarted)
+    assert (first.provider, first.skipped, first.skipped_for, first.last_resort) == ("b", ("a",), ("drain",), False)
+    assert (last.provider, last.skipped, last.last_resort) == ("a", (), True)
+    assert (other.provider, other.last_resort) == ("b", False)
+
+
+def test_nobody_is_asked_more_often_than_retries_allow() -> None:
+    f = fleet([status(503)] * 9, [status(503)] * 9, request=RequestConfig(retries=2))
+    run(refused(f))
+    assert [e.provider for e in f.only(AttemptStarted)] == ["a"] * 3 + ["b"] * 3
