@@ -11,7 +11,8 @@ Rules (docs/failover.md, section 2)
   A stream has kept the deadline, and has cost what it may cost, when its first token is there.
 * After the first token of a stream no other provider is asked: if it breaks off, the caller is told (StreamBroken). Its
   permit is held to its end, whose outcome is the attempt's; a caller that leaves before is nobody's failure.
-* `classify` decides alone: a failure of the provider fails over; the caller's own error goes to the caller.
+* `classify` decides alone: a failure of the provider fails over; the caller's own error goes to the caller. A provider
+  whose format has no word for the request is passed over; the caller hears of that if nobody else answers either.
 * Only a plain failure is tried again on the same provider; one that refused us would refuse us again.
 * Everything that happens is an event, in the order in which it happens. Nothing here waits for the fleet.
 """
@@ -63,6 +64,7 @@ class _Course:
         "skipped",
         "streamed",
         "turns",
+        "unsupported",
     )
 
     def __init__(self, chat: ChatRequest, deadline: float, *, streamed: bool) -> None:
@@ -78,6 +80,7 @@ class _Course:
         self.turns: dict[str, int] = {}
         self.said: list[Said] = []
         self.failure: ProviderError | None = None
+        self.unsupported: ProviderError | None = None
 
     def refuse(self, said: Said) -> None:
         """Keep why a provider was not asked, the first time."""
@@ -170,6 +173,8 @@ class Failover:
                 return candidate, result
             if not self._may_repeat(course, candidate, result):
                 course.turns[candidate.name] = self._turns
+        if course.unsupported is not None:
+            raise to_caller(course.unsupported)
         raise self._nobody(course) from course.failure
 
     def _chosen(self, course: _Course) -> tuple[Candidate, Permit] | None:
@@ -309,6 +314,8 @@ class Failover:
         course.failure = failure
         if failure.trouble is Trouble.DEADLINE:
             course.note(candidate.name, failure.trouble.value, str(failure))
+        elif failure.trouble is Trouble.UNSUPPORTED:
+            course.unsupported = course.unsupported or failure
         elif outcome is Outcome.NEUTRAL:
             raise to_caller(failure)
         else:

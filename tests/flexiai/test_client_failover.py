@@ -85,6 +85,40 @@ def test_the_callers_own_error_goes_to_the_caller_and_moves_no_breaker(code: int
     assert {e.result for e in f.only(RequestEnded)} == {"rejected"}
 
 
+def unsupported(name: str) -> InvalidRequestError:
+    message = f"{name} cannot be asked for the option seed"
+    return InvalidRequestError(message, provider=name, trouble=Trouble.UNSUPPORTED, status=400, code="unsupported")
+
+
+def test_a_provider_without_a_word_for_the_request_is_passed_over_and_its_breaker_is_not_moved() -> None:
+    f = fleet([unsupported("a")] * 20, [])
+
+    async def main() -> None:
+        assert {await ask(f) for _ in range(20)} == {"b"}
+
+    run(main())
+    assert not f.only(Transition)
+    assert {e.result for e in f.only(RequestEnded)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "named"), [(status(503), unsupported("b"), "b"), (unsupported("a"), status(503), "a")]
+)
+def test_what_the_only_provider_left_has_no_word_for_is_the_callers_own_error(
+    a: ProviderError, b: ProviderError, named: str
+) -> None:
+    f = fleet([a], [b])
+
+    async def main() -> None:
+        with pytest.raises(InvalidRequestError, match=f"{named} cannot be asked for the option seed") as caught:
+            await ask(f)
+        assert (caught.value.provider, caught.value.status, caught.value.code) == (named, 400, "unsupported")
+
+    run(main())
+    assert [e.provider for e in f.only(AttemptEnded)] == ["a", "b"]
+    assert {e.result for e in f.only(RequestEnded)} == {"rejected"}
+
+
 def test_an_open_breaker_is_skipped_and_the_attempt_says_so() -> None:
     f = fleet([status(503)], [], breaker=BreakerConfig(failure_threshold=1))
 
