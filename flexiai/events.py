@@ -143,6 +143,7 @@ class RecordApplied(Event, frozen=True, tag="sync.applied"):
             whether it is our own transition)
     origin  the worker that caused the record
     mode    an operator's hold, for `held_s` seconds from now on; `note` is its reason
+    age_s   how long ago its evidence was seen, by the store's clock, as far as that is known here
     """
 
     provider: str
@@ -157,6 +158,7 @@ class RecordApplied(Event, frozen=True, tag="sync.applied"):
     mode: Mode = Mode.NORMAL
     held_s: float = 0.0
     note: str = ""
+    age_s: float = 0.0
 
 
 class NoticeIgnored(Event, frozen=True, tag="sync.ignored"):

@@ -48,7 +48,9 @@ class ChatEndpoint:
         except CallerGone:
             return  # nobody is there to be told
         except Exception as error:
-            reply = self._dialect.refused(refusal(error, worker.id, asked_as))
+            reply = refusal(error, worker.id, asked_as)
+            worker.pulse.refused(reply, error)
+            reply = self._dialect.refused(reply)
             if events.begun:
                 await events.break_off(reply)
                 return

@@ -89,6 +89,7 @@ class Environment(BaseSettings):
     flexiai_admin_token: Token | None = None
     flexiai_api_keys: SecretStr | None = None
     flexiai_other_models: OtherModels = "refuse"
+    flexiai_metrics_dir: Path | None = None
     flexiai_max_concurrency: int | None = Field(None, ge=1)
     flexiai_max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
     flexiai_drain_s: float = Field(0.0, ge=0, le=3600)

@@ -34,6 +34,13 @@ class JournalMetrics(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
 
 
+class InstanceMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """All workers of one `uvicorn --workers N`: how many live, and the requests of all there ever were, by status."""
+
+    workers: int
+    requests: Mapping[str, int]
+
+
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `/metrics`. `requests` by result; `timestamp` in UTC, for whoever collects it."""
 
@@ -46,12 +53,14 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     sync: SyncHealth
     sync_counts: SyncCounts
     journal: JournalMetrics | None
+    instance: InstanceMetrics
 
 
 def metrics(worker: Worker) -> Metrics:
     """Everything that `worker` counted, now."""
     status = worker.client.sync.status()
     journal = worker.journal
+    workers, requests = worker.pulse.requests()
     return Metrics(
         worker_id=worker.id,
         timestamp=datetime.now(UTC).isoformat(timespec="seconds"),  # told, never decided by
@@ -62,7 +71,15 @@ def metrics(worker: Worker) -> Metrics:
         sync=SyncHealth.of(status),
         sync_counts=worker.counters.sync,
         journal=JournalMetrics(path=str(journal.path), lost=journal.lost) if journal else None,
+        instance=InstanceMetrics(workers=workers, requests=requests),
     )
+
+
+def wants_prometheus(accept: str, format: str | None) -> bool:
+    """Whether whoever sent this `Accept`, and `?format=`, wants Prometheus' text; JSON is for all others."""
+    if format is not None:
+        return format.lower() == "prometheus"
+    return "text/plain" in accept or "openmetrics" in accept
 
 
 def _circuit(worker: Worker, name: str) -> CircuitMetrics:

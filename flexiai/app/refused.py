@@ -100,3 +100,17 @@ class CutShort(Refused):
 
     def __init__(self) -> None:
         super().__init__("this worker had to end before the answer was there")
+
+
+OTHER_ERRORS = (
+    "no_provider_available",
+    "deadline_exceeded",
+    "rejected_by_provider",
+    "stream_broken",
+    "internal_error",
+)
+
+
+def names_of_errors() -> list[str]:
+    """Every name that an error answer to a chat request can have."""
+    return sorted({*OTHER_ERRORS, *(kind.error for kind in Refused.__subclasses__())})

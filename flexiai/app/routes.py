@@ -11,12 +11,13 @@ from fastapi import FastAPI, Request, Response
 
 from flexiai.app.health import Liveness, Providers, ResetDone, health, provider_health, readiness
 from flexiai.app.incoming import new_id, request_id
-from flexiai.app.metrics import metrics
+from flexiai.app.metrics import metrics, wants_prometheus
 from flexiai.app.models import Models
 from flexiai.app.openai import openais_error
 from flexiai.app.refusals import no_operator, no_such_provider, not_serving, refusal
 from flexiai.app.refused import Refused
 from flexiai.app.replies import Reply, id_header
+from flexiai.app.telemetry.exposition import CONTENT_TYPE
 from flexiai.app.worker import Desk, Worker
 from flexiai.clock import clock_of
 
@@ -52,8 +53,11 @@ def add_models(app: FastAPI, desk: Desk) -> None:
 def add_operations(app: FastAPI, desk: Desk) -> None:
     """Add `/metrics`, `/providers` and the reset of a provider."""
 
-    @app.get("/metrics", summary="What this worker counted")
-    async def get_metrics() -> Response:
+    @app.get("/metrics", summary="What was counted: this worker's as JSON, the instance's as Prometheus' text")
+    async def get_metrics(request: Request, format: str | None = None) -> Response:
+        worker = desk.worker
+        if worker is not None and wants_prometheus(request.headers.get("accept", ""), format):
+            return Response(worker.pulse.prometheus(_now()), media_type=CONTENT_TYPE)
         return _told_by(desk, lambda worker: Reply(200, metrics(worker)))
 
     @app.get("/providers", summary="The providers as this worker sees them")

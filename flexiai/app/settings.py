@@ -68,6 +68,7 @@ class AppSettings:
     """A worker's settings. `providers` in order of priority; `remarks`: what an operator should be told about them.
 
     other_models  what a caller of /v1 gets that asks for a model which nobody configured (flexiai/app/models.py)
+    metrics_dir   where workers that are scraped as one share their counts (None: found by their supervisor)
     """
 
     providers: tuple[ProviderConfig, ...]
@@ -80,6 +81,7 @@ class AppSettings:
     doors: Doors = field(default_factory=Doors)
     limits: Limits = field(default_factory=Limits)
     other_models: OtherModels = "refuse"
+    metrics_dir: Path | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -100,7 +102,8 @@ def load_settings(env_file: Path | None = ENV_FILE) -> AppSettings:
         sync=_sync(env),
         breaker=env.flexiai_breaker,
         request=env.flexiai_request,
-        journal_dir=_journal_dir(env),
+        journal_dir=_writable("FLEXIAI_JOURNAL_DIR", env.flexiai_journal_dir),
+        metrics_dir=_writable("FLEXIAI_METRICS_DIR", env.flexiai_metrics_dir),
         log_level=env.flexiai_log_level,
         log_format=env.flexiai_log_format,
         doors=Doors(env.flexiai_admin_token, _api_keys(env.flexiai_api_keys)),
@@ -178,8 +181,7 @@ def _limits(env: Environment) -> Limits:
     )
 
 
-def _journal_dir(env: Environment) -> Path | None:
-    folder = env.flexiai_journal_dir
+def _writable(variable: str, folder: Path | None) -> Path | None:
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise ConfigurationError(f"FLEXIAI_JOURNAL_DIR: {folder} is not a directory that this process may write to")
+        raise ConfigurationError(f"{variable}: {folder} is not a directory that this process may write to")
     return folder

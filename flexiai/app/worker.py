@@ -11,6 +11,7 @@ from flexiai.app.access import Access
 from flexiai.app.ending import Ending
 from flexiai.app.load import Load
 from flexiai.app.models import Models
+from flexiai.app.pulse import Pulse
 from flexiai.app.settings import AppSettings
 from flexiai.client import AsyncFlexiAI
 from flexiai.counters import Counters
@@ -34,6 +35,7 @@ class Worker:
     models: Models
     load: Load
     ending: Ending
+    pulse: Pulse
 
 
 @dataclass(slots=True)
@@ -61,14 +63,14 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
     for remark in settings.remarks:
         log.warning("%s", remark)
     pid = os.getpid()
+    load = Load(settings.limits.max_concurrency)
+    ending = _ending(settings, load)
     counters = Counters(provider.name for provider in settings.providers)
-    listeners: list[Listener] = [counters, LogListener(pid)]
     journal = Journal(settings.journal_dir, pid) if settings.journal_dir else None
-    if journal is not None:
-        listeners.insert(0, journal)
+    pulse = Pulse(settings, pid)
+    counting: list[Listener] = [counters, pulse.telemetry, LogListener(pid)]
     try:
-        async with factory(settings, listeners) as client:
-            load = Load(settings.limits.max_concurrency)
+        async with factory(settings, counting if journal is None else [journal, *counting]) as client:
             worker = Worker(
                 id=pid,
                 settings=settings,
@@ -78,11 +80,13 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
                 access=Access(settings.doors),
                 models=Models(settings.providers, settings.other_models),
                 load=load,
-                ending=_ending(settings, load),
+                ending=ending,
+                pulse=pulse,
             )
-            with worker.ending.on_sigterm():
+            with ending.on_sigterm(), pulse.beating(client, journal):
                 yield worker
     finally:
+        pulse.close(told_to_end=ending.begun)
         if journal is not None:
             journal.close()
 

@@ -7,7 +7,7 @@ the circuit together with how long it still has to stay open, so that nobody com
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flexiai.core.circuit import Circuit, Proposal
@@ -17,9 +17,10 @@ from flexiai.core.circuit import Circuit, Proposal
 class Told:
     """A fact as it reached us, with its times in seconds, counted from when the store said so.
 
-    left_s  until a probe is due; or, of a CLOSED one, until all traffic is back
-    held_s  for how long an operator's hold is still in force
-    age_s   how long ago its evidence was seen
+    left_s     until a probe is due; or, of a CLOSED one, until all traffic is back
+    held_s     for how long an operator's hold is still in force
+    age_s      how long ago its evidence was seen
+    transit_s  how long it has been on its way, as far as we know the store's clock: told, never decided by
     """
 
     provider: str
@@ -27,6 +28,7 @@ class Told:
     left_s: float
     held_s: float = 0.0
     age_s: float = 0.0
+    transit_s: float = field(default=0.0, compare=False)
 
     @classmethod
     def at(cls, provider: str, circuit: Circuit, now_ms: int) -> Told:

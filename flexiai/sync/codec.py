@@ -28,6 +28,7 @@ Rules
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -85,12 +86,16 @@ def told(provider: str, raw: bytes, now_ms: int) -> Told:
     return Told.at(provider, _decode(raw).circuit(), now_ms)
 
 
-def told_by_notice(provider: str, raw: bytes) -> Told:
-    """A notice as a fact, at the store's time at which it was published; raises Malformed."""
+def told_by_notice(provider: str, raw: bytes, now_ms: float | None = None) -> Told:
+    """A notice as a fact, at the store's time at which it was published; raises Malformed.
+
+    `now_ms`: the store's time by now, if we know it.
+    """
     record = _decode(raw)
     if record.at_ms is None:
         raise Malformed("a notice without at_ms")
-    return Told.at(provider, record.circuit(), record.at_ms)
+    told = Told.at(provider, record.circuit(), record.at_ms)
+    return told if now_ms is None else replace(told, transit_s=max(0.0, now_ms - record.at_ms) / 1000)
 
 
 def _decode(raw: bytes) -> _Record:

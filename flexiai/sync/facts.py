@@ -113,4 +113,5 @@ class Facts:
             mode=circuit.mode,
             held_s=told.held_s,
             note=circuit.note,
+            age_s=told.age_s + told.transit_s,
         )

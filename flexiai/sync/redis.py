@@ -51,7 +51,7 @@ class RedisBus:
     async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[RedisSubscription]:
         """Subscribed to the channels of `providers`, and confirmed by Redis, on entry."""
         channels = {self._keys.channel(provider).encode(): provider for provider in providers}
-        subscription = RedisSubscription(self._way.connection(), channels, self._address)
+        subscription = RedisSubscription(self._way.connection(), channels, self._address, self._now_ms)
         try:
             await subscription.open(self._timeout_s)
             yield subscription
@@ -158,6 +158,11 @@ class RedisBus:
 
     def _hear_clock(self, now_ms: int) -> None:
         self._store_ahead_s = now_ms / 1000 - asyncio.get_running_loop().time()
+
+    def _now_ms(self) -> float | None:
+        """The store's time by now; early by as long as its last answer was on its way. None before the first one."""
+        ahead_s = self._store_ahead_s
+        return None if ahead_s is None else (asyncio.get_running_loop().time() + ahead_s) * 1000
 
     def _latest_ms(self) -> int:
         """Until when a command sent now counts, in store time; 0 while we do not know that clock.

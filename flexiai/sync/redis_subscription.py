@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -21,12 +22,22 @@ from flexiai.sync.codec import Malformed, log_malformed
 
 
 class RedisSubscription:
-    """A live subscription to the channels of some providers (`channels`: channel to provider)."""
+    """A live subscription to the channels of some providers (`channels`: channel to provider).
 
-    def __init__(self, connection: AbstractConnection, channels: dict[bytes, str], address: Address) -> None:
+    `now_ms` tells the store's time, if it is known.
+    """
+
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        channels: dict[bytes, str],
+        address: Address,
+        now_ms: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._connection = connection
         self._channels = channels
         self._address = address
+        self._now_ms = now_ms
         self._early: list[Told] = []  # came before the last channel was confirmed, newest first
         self._pings = 0
 
@@ -86,7 +97,7 @@ class RedisSubscription:
             case [b"message", channel, bytes(raw)] if channel in self._channels:
                 provider = self._channels[channel]
                 try:
-                    return [codec.told_by_notice(provider, raw)]
+                    return [codec.told_by_notice(provider, raw, self._now_ms())]
                 except Malformed as error:
                     log_malformed(channel.decode(), provider, error)
         return []

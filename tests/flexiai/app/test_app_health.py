@@ -199,3 +199,55 @@ def test_a_provider_is_available_while_its_breaker_admits_or_a_probe_is_due() ->
 )
 def test_the_overall_status_follows_the_rules(availability: list[bool], status: SyncStatus, expected: str) -> None:
     assert overall(availability, SyncHealth.of(status)) == expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "path", "prometheus"),
+    [
+        ("", "/metrics", False),
+        ("*/*", "/metrics", False),
+        ("application/json", "/metrics", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "/metrics", False),
+        ("text/plain", "/metrics", True),
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "/metrics", True),
+        ("*/*", "/metrics?format=prometheus", True),
+        ("text/plain", "/metrics?format=json", False),
+    ],
+)
+def test_metrics_are_json_unless_prometheus_asks(accept: str, path: str, prometheus: bool) -> None:
+    async def run() -> Answer | None:
+        async with started(service({"openai": Answers("openai")})) as app:
+            return await ask(app, "GET", path, headers={"Accept": accept})
+
+    answer = asyncio.run(run())
+    assert answer is not None
+    assert answer.headers["content-type"].startswith("text/plain" if prometheus else "application/json")
+    assert (b"# TYPE flexiai_requests_total counter" in answer.body) is prometheus
+
+
+def test_prometheus_gets_the_guides_metrics() -> None:
+    fleet = {"openai": Fails("openai", 503), "anthropic": Answers("anthropic")}
+    (answer,) = after(fleet, ("GET", "/metrics?format=prometheus"), chats=2)
+    lines = answer.body.decode().splitlines()
+    assert 'flexiai_requests_total{provider="anthropic",status="success"} 2' in lines
+    assert 'flexiai_response_seconds_count{provider="anthropic"} 2' in lines
+    assert 'flexiai_circuit_state{provider="openai"} 1' in lines
+    assert 'flexiai_circuit_state{provider="anthropic"} 0' in lines
+
+
+def test_errors_are_counted_by_their_names() -> None:
+    breaker = BreakerConfig(failure_threshold=1)
+
+    async def run() -> list[str]:
+        app = service({"openai": Fails("openai", 503)}, breaker=breaker)
+        async with started(app):
+            await ask(app, "POST", "/chat/direct", {"message": "x"})
+            await ask(app, "POST", "/chat/direct", b"{")
+            await ask(app, "POST", "/v1/chat/completions", b"{")
+            answer = await ask(app, "GET", "/metrics?format=prometheus")
+            return answer.body.decode().splitlines() if answer else []
+
+    lines = asyncio.run(run())
+    assert 'flexiai_errors_total{error="no_provider_available"} 1' in lines
+    assert 'flexiai_errors_total{error="invalid_request"} 2' in lines
+    assert 'flexiai_requests_total{provider="unknown",status="error"} 1' in lines
