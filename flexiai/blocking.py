@@ -11,12 +11,12 @@ Rules
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest, Message
 from flexiai.client import AsyncFlexiAI
@@ -24,6 +24,7 @@ from flexiai.core.breaker import Breaker
 from flexiai.errors import FlexiAIError
 from flexiai.events import Listener
 from flexiai.loop_thread import LoopThread
+from flexiai.status import ClientStatus
 from flexiai.stream import ChatStream
 from flexiai.sync.bus import Bus
 from flexiai.sync.port import SyncPort
@@ -31,6 +32,8 @@ from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, SyncConf
 
 if TYPE_CHECKING:
     from flexiai.providers.base import Provider
+
+T = TypeVar("T")
 
 
 class FlexiAI:
@@ -90,13 +93,27 @@ class FlexiAI:
         """Leave the fleet and close every connection; requests under way in other threads get FlexiAIError."""
         self._thread.stop()
 
-    def reset(self, provider: str) -> None:
-        """An operator's word that a provider works: CLOSED, here and in the whole fleet. KeyError if there is none."""
+    def reset(self, provider: str, reason: str | None = None) -> None:
+        """As `AsyncFlexiAI.reset`."""
+        self._operate(lambda client: client.reset(provider, reason))
 
-        async def reset() -> None:
-            self._client.reset(provider)
+    def force_open(self, provider: str, *, for_s: float, reason: str | None = None) -> None:
+        """As `AsyncFlexiAI.force_open`."""
+        self._operate(lambda client: client.force_open(provider, for_s=for_s, reason=reason))
 
-        self._thread.run(reset)
+    def drain(self, provider: str, *, for_s: float, reason: str | None = None) -> None:
+        """As `AsyncFlexiAI.drain`."""
+        self._operate(lambda client: client.drain(provider, for_s=for_s, reason=reason))
+
+    def status(self) -> ClientStatus:
+        """As `AsyncFlexiAI.status`."""
+        return self._operate(lambda client: client.status())
+
+    def _operate(self, do: Callable[[AsyncFlexiAI], T]) -> T:
+        async def operate() -> T:
+            return do(self._client)
+
+        return self._thread.run(operate)
 
     def __enter__(self) -> FlexiAI:
         self.start()

@@ -26,11 +26,13 @@ from flexiai.assembly import checked, open_providers, sync_of
 from flexiai.attempt import Candidate
 from flexiai.chat import ChatCompletion, ChatRequest, Message
 from flexiai.clock import clock_of
-from flexiai.core.breaker import Breaker
+from flexiai.core.breaker import Breaker, Change
 from flexiai.emitter import Emitter
 from flexiai.errors import FlexiAIError
-from flexiai.events import Listener, WorkerReady, WorkerStarted, WorkerStopped
+from flexiai.events import Listener, OperatorActed, WorkerReady, WorkerStarted, WorkerStopped
 from flexiai.failover import Failover
+from flexiai.operating import limited, noted
+from flexiai.status import ClientStatus, status_of
 from flexiai.stream import ChatStream
 from flexiai.sync.bus import Bus
 from flexiai.sync.port import SyncPort
@@ -142,13 +144,55 @@ class AsyncFlexiAI:
         self._streams[next(self._stream_numbers)] = stream
         return stream
 
-    def reset(self, provider: str) -> None:
-        """An operator's word that a provider works: CLOSED, here and in the whole fleet. KeyError if there is none.
+    def reset(self, provider: str, reason: str | None = None) -> None:
+        """An operator's word that a provider works: CLOSED, here and in the whole fleet, and no hold is in force.
 
-        Must be called in the client's event loop.
+        It acts here at once; the fleet is told as soon as its store can be reached. Must be called in the client's
+        event loop, as the other two. KeyError if there is no such provider.
         """
-        now = self._now()
-        if change := self.breakers[provider].reset(now):
+        now, note, breaker = self._now(), noted(reason), self.breakers[provider]
+        self._operated(provider, "reset", breaker.reset(now, note), note=note, now=now)
+
+    def force_open(self, provider: str, *, for_s: float, reason: str | None = None) -> None:
+        """An operator's word that nobody may ask a provider for `for_s` seconds, here and in the whole fleet.
+
+        It is not probed before that time is over, and then as usual. KeyError if there is no such provider,
+        ConfigurationError unless `for_s` is above 0 and at most a day. `reason`: one line, told with it everywhere.
+        """
+        now, note, breaker = self._now(), noted(reason), self.breakers[provider]
+        for_s = limited(for_s)
+        self._operated(provider, "open", breaker.force_open(now, for_s, note), for_s=for_s, note=note, now=now)
+
+    def drain(self, provider: str, *, for_s: float, reason: str | None = None) -> None:
+        """An operator's word to spare a provider for `for_s` seconds, here and in the whole fleet.
+
+        It gets no new requests that another can take; those under way go on. When the time is over, all is as before.
+        Raises as `force_open` does.
+        """
+        now, note, breaker = self._now(), noted(reason), self.breakers[provider]
+        for_s = limited(for_s)
+        breaker.drain(now, for_s, note)
+        self._operated(provider, "drain", None, for_s=for_s, note=note, now=now)
+
+    def status(self) -> ClientStatus:
+        """What this client knows of its providers and of the fleet, now. Must be called in its event loop."""
+        now, sync = self._now(), self.sync.status()
+        providers = (status_of(p, self.breakers[p.name], now, fleet=sync.enabled) for p in self.providers)
+        return ClientStatus(worker=self.worker, providers=tuple(providers), sync=sync)
+
+    def _operated(
+        self,
+        provider: str,
+        action: Literal["open", "drain", "reset"],
+        change: Change | None,
+        *,
+        note: str,
+        now: float,
+        for_s: float = 0.0,
+    ) -> None:
+        acted = OperatorActed(t=now, worker=self.worker, provider=provider, action=action, for_s=for_s, note=note)
+        self._emit(acted)
+        if change is not None:
             self._emit(transition_event(change, provider=provider, worker=self.worker, t=now))
         self.sync.announce(provider)
 

@@ -25,6 +25,7 @@ from flexiai.events import (
     AttemptEnded,
     Event,
     ListenerRestarted,
+    OperatorActed,
     ProbeLease,
     RecordApplied,
     RecordRestored,
@@ -83,6 +84,7 @@ class LogListener:
             RequestEnded: self._request_ended,
             AttemptEnded: self._attempt_ended,
             Transition: self._transition,
+            OperatorActed: self._operator_acted,
             RecordApplied: self._record_applied,
             RecordRestored: self._record_restored,
             SyncUp: self._sync_up,
@@ -163,9 +165,18 @@ class LogListener:
                 event.cause,
             )
 
+    def _operator_acted(self, event: OperatorActed) -> None:
+        how_long = f" for {event.for_s:g} s" if event.for_s else ""
+        why = event.note or "no reason given"
+        _say(logging.WARNING, event, "Operator: %s provider %s%s (%s)", event.action, event.provider, how_long, why)
+
     def _record_applied(self, event: RecordApplied) -> None:
-        if not event.accepted:
-            _say(logging.INFO, event, "State sync received: %s circuit %s", event.provider, _WORDS[event.state])
+        if event.accepted:
+            return
+        _say(logging.INFO, event, "State sync received: %s circuit %s", event.provider, _WORDS[event.state])
+        if event.held_s:
+            held = (event.provider, event.mode, event.held_s, event.note or "no reason given")
+            _say(logging.WARNING, event, "Operator holds %s (%s) for another %.1f s (%s)", *held)
 
     def _record_restored(self, event: RecordRestored) -> None:
         _say(

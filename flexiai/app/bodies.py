@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flexiai.operating import LONGEST_S
+
 RESERVED_OPTIONS = frozenset({"messages", "model", "temperature", "max_tokens", "request_id", "stream"})
 
 Text = Annotated[str, Field(max_length=10_000)]
@@ -27,6 +29,20 @@ class DirectChat(BaseModel):
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
         }
+
+
+class Word(BaseModel):
+    """What an operator says with a reset: why, if anything."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    reason: str | None = Field(None, max_length=1000)
+
+
+class TimedWord(Word):
+    """What an operator says with a hold: for how many seconds, and why."""
+
+    for_s: float = Field(gt=0, le=LONGEST_S)
 
 
 class Turn(BaseModel):

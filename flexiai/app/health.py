@@ -2,7 +2,8 @@
 
 Rules
 -----
-* A provider is available if its breaker would admit a request now, or is due for a probe.
+* A provider is available if its breaker would admit a request now, be it as the last resort, or is due for a probe. One
+  that is half-open and has every slot of its round taken is not.
 * unhealthy  no provider is available, or nothing listens to the fleet any more: /health answers 503
 * degraded   some provider is not available, or Redis is not connected: requests are served all the same
 * /health/ready is about traffic alone: 503 while starting, stopping, or with no available provider. Redis is not asked:
@@ -20,6 +21,7 @@ from flexiai.app.replies import Reply
 from flexiai.app.worker import Worker
 from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import Cause, State
+from flexiai.status import available
 from flexiai.sync.port import SyncStatus
 from flexiai.types import ProviderConfig
 
@@ -94,22 +96,11 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
     providers: list[ProviderHealth]
 
 
-class ResetDone(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a reset: the provider as this worker sees it now. The others are told through Redis."""
+class Operated(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an operator: the provider as this worker sees it now. The others are told through Redis."""
 
     worker_id: int
     provider: ProviderHealth
-
-
-def available(breaker: Breaker, half_open_max_calls: int, now: float) -> bool:
-    """Whether a request to this provider would be admitted at `now`, as a call or as a probe."""
-    match breaker.state:
-        case State.CLOSED:
-            return True
-        case State.OPEN:
-            return now >= breaker.open_until
-        case State.HALF_OPEN:
-            return breaker.probes_in_flight < half_open_max_calls
 
 
 def health(worker: Worker, now: float) -> Reply:
@@ -151,15 +142,14 @@ def overall(availability: list[bool], sync: SyncHealth) -> Literal["healthy", "d
 def provider_health(worker: Worker, now: float) -> list[ProviderHealth]:
     """Every provider as this worker sees it, in order of priority."""
     breakers = worker.client.breakers
-    probes = worker.settings.breaker.half_open_max_calls
-    return [_of(config, breakers[config.name], probes, now) for config in worker.settings.providers]
+    return [_of(config, breakers[config.name], now) for config in worker.settings.providers]
 
 
-def _of(config: ProviderConfig, breaker: Breaker, probes: int, now: float) -> ProviderHealth:
+def _of(config: ProviderConfig, breaker: Breaker, now: float) -> ProviderHealth:
     is_open = breaker.state is State.OPEN
     return ProviderHealth(
         name=config.name,
-        available=available(breaker, probes, now),
+        available=available(breaker, now),
         circuit_state=breaker.state,
         failure_count=breaker.failure_count,
         reason=breaker.reason,

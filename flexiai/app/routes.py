@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from pydantic import ValidationError
 
-from flexiai.app.health import Liveness, Providers, ResetDone, health, provider_health, readiness
+from flexiai.app.bodies import TimedWord, Word
+from flexiai.app.health import Liveness, Operated, Providers, health, provider_health, readiness
 from flexiai.app.incoming import new_id, request_id
 from flexiai.app.metrics import metrics, wants_prometheus
 from flexiai.app.models import Models
@@ -19,7 +22,11 @@ from flexiai.app.refused import Refused
 from flexiai.app.replies import Reply, id_header
 from flexiai.app.telemetry.exposition import CONTENT_TYPE
 from flexiai.app.worker import Desk, Worker
+from flexiai.client import AsyncFlexiAI
 from flexiai.clock import clock_of
+
+LONGEST_WORD = 10_000
+W = TypeVar("W", bound=Word)
 
 
 def add_health(app: FastAPI, desk: Desk) -> None:
@@ -51,7 +58,7 @@ def add_models(app: FastAPI, desk: Desk) -> None:
 
 
 def add_operations(app: FastAPI, desk: Desk) -> None:
-    """Add `/metrics`, `/providers` and the reset of a provider."""
+    """Add `/metrics`, `/providers`, and what an operator may do with a provider."""
 
     @app.get("/metrics", summary="What was counted: this worker's as JSON, the instance's as Prometheus' text")
     async def get_metrics(request: Request, format: str | None = None) -> Response:
@@ -66,7 +73,27 @@ def add_operations(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/providers/{name}/reset", summary="Close a provider's circuit, on every worker")
     async def reset_provider(name: str, request: Request) -> Response:
-        return operated_by(desk, request, lambda worker: _reset(worker, name))
+        return await _operated(desk, request, name, Word, lambda client, said: client.reset(name, said.reason))
+
+    @app.post("/providers/{name}/open", summary="Keep everybody from asking a provider for a time, on every worker")
+    async def open_provider(name: str, request: Request) -> Response:
+        return await _operated(
+            desk,
+            request,
+            name,
+            TimedWord,
+            lambda client, said: client.force_open(name, for_s=said.for_s, reason=said.reason),
+        )
+
+    @app.post("/providers/{name}/drain", summary="Make a provider the last resort for a time, on every worker")
+    async def drain_provider(name: str, request: Request) -> Response:
+        return await _operated(
+            desk,
+            request,
+            name,
+            TimedWord,
+            lambda client, said: client.drain(name, for_s=said.for_s, reason=said.reason),
+        )
 
 
 def operated_by(desk: Desk, request: Request, operate: Callable[[Worker], Reply]) -> Response:
@@ -103,12 +130,40 @@ def _providers(worker: Worker) -> Reply:
     return Reply(200, Providers(worker_id=worker.id, providers=provider_health(worker, _now())))
 
 
-def _reset(worker: Worker, name: str) -> Reply:
+async def _operated(
+    desk: Desk, request: Request, name: str, kind: type[W], operate: Callable[[AsyncFlexiAI, W], None]
+) -> Response:
+    """What an operator said, done; nothing of it is read before whoever asks was found to be one."""
+    refused = operated_by(desk, request, lambda worker: _known(worker, name))
+    if refused.status_code != 200:
+        return refused
+    body = await _short_body(request)
+    return operated_by(desk, request, lambda worker: _done(worker, name, body, kind, operate))
+
+
+def _known(worker: Worker, name: str) -> Reply:
     if name not in worker.client.breakers:
         return no_such_provider(name, tuple(worker.client.breakers), worker.id)
-    worker.client.reset(name)
     provider = next(p for p in provider_health(worker, _now()) if p.name == name)
-    return Reply(200, ResetDone(worker_id=worker.id, provider=provider))
+    return Reply(200, Operated(worker_id=worker.id, provider=provider))
+
+
+def _done(worker: Worker, name: str, body: bytes, kind: type[W], operate: Callable[[AsyncFlexiAI, W], None]) -> Reply:
+    try:
+        said = kind.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        return refusal(error, worker.id, new_id())
+    operate(worker.client, said)
+    return _known(worker, name)
+
+
+async def _short_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_WORD:
+            return b"too long"  # and therefore no JSON
+    return body
 
 
 def _now() -> float:

@@ -11,9 +11,10 @@ import pytest
 from asgi_driver import Answer, ask, started
 from fleets import Answers, Fails, service
 
-from flexiai.app.health import SyncHealth, available, overall
+from flexiai.app.health import SyncHealth, overall
 from flexiai.core.breaker import Breaker, Permit
 from flexiai.core.outcome import Outcome
+from flexiai.status import available
 from flexiai.sync.memory import MemoryBus, MemoryStore
 from flexiai.sync.port import SyncStatus
 from flexiai.types import BreakerConfig
@@ -159,6 +160,8 @@ def test_the_schema_describes_every_endpoint() -> None:
         "/metrics",
         "/providers",
         "/providers/{name}/reset",
+        "/providers/{name}/open",
+        "/providers/{name}/drain",
     }
     assert answer.json["components"]["schemas"].keys() >= {
         "DirectChat",
@@ -174,16 +177,29 @@ def test_the_schema_describes_every_endpoint() -> None:
 
 def test_a_provider_is_available_while_its_breaker_admits_or_a_probe_is_due() -> None:
     breaker = Breaker("openai", ONE_FAILURE, "w")
-    assert available(breaker, 1, 0.0)
+    assert available(breaker, 0.0)
     permit = breaker.admit(0.0)
     assert isinstance(permit, Permit)
     breaker.record(permit, Outcome.FAILURE, 0.0)
-    assert not available(breaker, 1, 29.9)
-    assert available(breaker, 1, 30.0)
+    assert not available(breaker, 29.9)
+    assert available(breaker, 30.0)
     breaker.grant_probe(30.0)
-    assert available(breaker, 1, 30.0)
-    assert isinstance(breaker.admit(30.0), Permit)
-    assert not available(breaker, 1, 30.0)
+    assert available(breaker, 30.0)
+    probe = breaker.admit(30.0)
+    assert isinstance(probe, Permit)
+    assert not available(breaker, 30.0)
+
+
+def test_a_half_open_provider_is_not_available_while_every_slot_of_its_round_is_taken() -> None:
+    breaker = Breaker("openai", ONE_FAILURE.model_copy(update={"half_open_max_calls": 2}), "w")
+    breaker.force_open(0.0, 1.0)
+    breaker.grant_probe(1.0)
+    first = breaker.admit(1.0)
+    assert isinstance(first, Permit)
+    breaker.record(first, Outcome.SUCCESS, 1.0)
+    assert (breaker.free_probes, available(breaker, 1.0)) == (1, True)
+    assert isinstance(breaker.admit(1.0), Permit)
+    assert (breaker.free_probes, available(breaker, 1.0)) == (0, False)
 
 
 @pytest.mark.parametrize(
