@@ -60,7 +60,7 @@ class RedisBus:
 
     async def read(self) -> dict[str, Told]:
         """All records, in one round trip; one that is not a record is as good as absent."""
-        now_ms, flat = await self._run(scripts.READ, self._keys.records)
+        now_ms, flat = await self._listed(2, scripts.READ, self._keys.records)
         self._hear_clock(now_ms)
         records: dict[str, Told] = {}
         for name, raw in zip(flat[::2], flat[1::2], strict=True):
@@ -113,7 +113,8 @@ class RedisBus:
     async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
         """Take the probe lease if nobody has it (acquire.lua)."""
         lease = self._keys.lease(provider)
-        status, now_ms, *so_far = await self._run(scripts.ACQUIRE, lease, token, round(ttl_s * 1000), self._latest_ms())
+        ttl_ms, latest_ms = round(ttl_s * 1000), self._latest_ms()
+        status, now_ms, *so_far = await self._listed(2, scripts.ACQUIRE, lease, token, ttl_ms, latest_ms)
         self._hear_clock(now_ms)
         return Round(*so_far) if self._in_time(status) == 1 else None
 
@@ -140,13 +141,20 @@ class RedisBus:
 
     async def _transition(self, script: Script, provider: str, *arguments: str | int) -> Verdict:
         channel = self._keys.channel(provider)
-        status, raw, now_ms = await self._run(script, self._keys.records, provider, channel, *arguments)
+        status, raw, now_ms = await self._listed(3, script, self._keys.records, provider, channel, *arguments)
         self._hear_clock(now_ms)
         accepted = self._in_time(status) == 1
         try:
             return Verdict(accepted, codec.told(provider, raw, now_ms))
         except Malformed as error:
             raise SyncError(f"Redis at {self._address} holds no record that we understand: {error}") from None
+
+    async def _listed(self, size: int, script: Script, key: str, *arguments: str | int) -> list[Any]:
+        """The script's reply, a list of at least `size`; SyncError if it is none: no script of ours has run there."""
+        reply = await self._run(script, key, *arguments)
+        if not isinstance(reply, list) or len(reply) < size:
+            raise SyncError(f"Redis at {self._address} does not answer as Redis does")
+        return reply
 
     async def _run(self, script: Script, key: str, *arguments: str | int) -> Any:
         """The script's reply, as redis-py has parsed it: lists, integers, bytes."""

@@ -160,7 +160,7 @@ class Whereabouts:
             connect: Any = connection.connect  # untyped in redis-py
             await connect()
             return await self._guide.ask(connection, place)
-        except (RedisError, OSError, LookupError, ValueError) as error:
+        except (RedisError, OSError, LookupError, TypeError, ValueError) as error:
             return f"{place}: {str(error) or type(error).__name__}"
         finally:
             await connection.disconnect(nowait=True)
