@@ -16,7 +16,8 @@ def _split(given: object) -> object:
 
 
 def _is_host(given: str) -> str:
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/@,]+)(:[0-9]{1,5})?", given):
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/@,]+)(?::([0-9]{1,5}))?", given)
+    if found is None or not 0 < int(found[2] or 1) < 65_536:
         raise ValueError("must be a host, or host:port")
     return given
 

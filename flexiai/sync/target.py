@@ -140,6 +140,8 @@ def _parsed(config: SyncConfig, url: str) -> Target:
     username, _, password = (unquote(part) for part in user.partition(":"))
     kind: Kind = scheme[2] or ("cluster" if config.redis_cluster else "server")  # type: ignore[assignment]  # _SCHEME
     path = [unquote(part) for part in parts.path.split("/") if part]
+    if kind == "sentinel" and not path:
+        raise ValueError
     service = path.pop(0) if kind == "sentinel" else ""
     db = int(options.get("db") or (path[0] if path and scheme[1] != "unix" else "0"))
     places = (Place(unquote(parts.path)),) if scheme[1] == "unix" else _places(hosts, kind)

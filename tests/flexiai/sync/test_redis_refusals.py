@@ -235,16 +235,17 @@ def test_a_name_that_leads_to_another_server_after_a_failover() -> None:
         async with running_replicas(RedisReplicas(replicas=1, binary=BINARIES[0])) as servers:
             ports = [servers.primary.port]
             async with forwarding(ports) as door:
-                config = QUICK.model_copy(update={"redis_host": HOST, "redis_port": door})
-                async with fleet(2, lambda: RedisBus(config), config) as workers:
-                    await servers.caught_up()
-                    (heir,) = servers.replicas
-                    await servers.promote(heir)
-                    ports[0] = heir.port
-                    await servers.primary.ask("REPLICAOF", HOST, heir.port)
-                    workers[0].fails()
-                    await agreed(workers, State.OPEN)
-                    assert await heir.ask("HEXISTS", "circuit_breaker:records", "p")
+                bus = RedisBus(SyncConfig(redis_host=HOST, redis_port=door, operation_timeout_s=5.0))
+                await bus.read()
+                (heir,) = servers.replicas
+                await servers.promote(heir)
+                ports[0] = heir.port
+                await servers.primary.ask("REPLICAOF", HOST, heir.port)
+                with pytest.raises(SyncError, match="read only replica"):
+                    await bus.propose("p", OPENED, 0.0)
+                assert (await bus.propose("p", OPENED, 0.0)).accepted
+                assert await heir.ask("HEXISTS", "circuit_breaker:records", "p")
+                await bus.aclose()
 
     asyncio.run(scene())
 
