@@ -104,25 +104,23 @@ class Event(msgspec.Struct, frozen=True):
 
 def choice_of(blocks: tuple[_Block, ...], stop_reason: str | None) -> Choice:
     """The answer."""
-    text = "".join(b.text for b in blocks if b.type == "text")
-    calls = tuple(_call(b) for b in blocks if b.type == "tool_use") or None
+    text = "".join([b.text for b in blocks if b.type == "text"])
+    calls = tuple([_call(b) for b in blocks if b.type == "tool_use"]) or None
     message = ChatMessage(content=text if text or calls is None else None, tool_calls=calls)
     return Choice(message=message, finish_reason=_finish_reason(stop_reason))
 
 
 def usage_of(said: _Usage) -> Usage:
     """Its tokens."""
-    written, read = said.cache_creation_input_tokens, said.cache_read_input_tokens
+    written, read, details = said.cache_creation_input_tokens, said.cache_read_input_tokens, said.output_tokens_details
     prompt = (said.input_tokens or 0) + (written or 0) + (read or 0)
     completion = said.output_tokens or 0
-    thinking = said.output_tokens_details.thinking_tokens if said.output_tokens_details is not None else None
-    cached = PromptTokensDetails(cached_tokens=read, cache_write_tokens=written)
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
-        prompt_tokens_details=None if read is None and written is None else cached,
-        completion_tokens_details=None if thinking is None else CompletionTokensDetails(reasoning_tokens=thinking),
+        prompt_tokens_details=_cached(read, written),
+        completion_tokens_details=None if details is None else _thought(details),
     )
 
 
@@ -199,6 +197,16 @@ class Pieces:
     def _chunk(self, delta: Delta, reason: str | None = None, usage: Usage | None = None) -> ChatChunk:
         choices = (ChunkChoice(delta=delta, finish_reason=reason),)
         return ChatChunk(id=self._id, model=self._model, choices=choices, provider=self._provider, usage=usage)
+
+
+def _cached(read: int | None, written: int | None) -> PromptTokensDetails | None:
+    if read is None and written is None:
+        return None
+    return PromptTokensDetails(cached_tokens=read, cache_write_tokens=written)
+
+
+def _thought(said: _Thinking) -> CompletionTokensDetails:
+    return CompletionTokensDetails(reasoning_tokens=said.thinking_tokens)
 
 
 def _finish_reason(stop_reason: str | None) -> str | None:

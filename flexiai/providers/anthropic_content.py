@@ -38,25 +38,23 @@ _FIELDS: dict[str, frozenset[str]] = {
 }
 
 
-def system_of(messages: Iterable[Message]) -> list[object]:
-    """The text blocks of the system's messages."""
-    return [block for m in messages if _role(m) in SYSTEM_ROLES for block in _blocks(_content(m))]
-
-
-def turns_of(messages: Iterable[Message]) -> list[Block]:
-    """The turns of the user and the assistant."""
+def conversation(messages: Iterable[Message]) -> tuple[list[object], list[Block]]:
+    """The text blocks of the system's messages, and the turns of the user and the assistant."""
+    system: list[object] = []
     turns: list[Block] = []
     for message in messages:
         role = _role(message)
+        content = _content(message, role)
         if role in SYSTEM_ROLES:
+            system += _blocks(content)
             continue
         speaker = "assistant" if role == "assistant" else "user"
-        content = _said(message)
+        said = content if role == "user" else _said(message, role, content)
         if turns and turns[-1]["role"] == speaker:
-            turns[-1]["content"] = _blocks(turns[-1]["content"]) + _blocks(content)
+            turns[-1]["content"] = _blocks(turns[-1]["content"]) + _blocks(said)
         else:
-            turns.append({"role": speaker, "content": content})
-    return turns
+            turns.append({"role": speaker, "content": said})
+    return system, turns
 
 
 def _role(message: Message) -> str:
@@ -66,19 +64,11 @@ def _role(message: Message) -> str:
     return role
 
 
-def _said(message: Message) -> object:
-    """What a message of the user, the assistant or a tool says, as Anthropic's content."""
-    match _role(message):
-        case "assistant":
-            return _assistants(message)
-        case "tool":
-            call = _id(message.get("tool_call_id"))
-            return [{"type": "tool_result", "tool_use_id": call, "content": _content(message)}]
-    return _content(message)
-
-
-def _assistants(message: Message) -> object:
-    content, calls = _content(message), message.get("tool_calls")
+def _said(message: Message, role: str, content: object) -> object:
+    """What a message of the assistant or of a tool says, as Anthropic's content."""
+    if role == "tool":
+        return [{"type": "tool_result", "tool_use_id": _id(message.get("tool_call_id")), "content": content}]
+    calls = message.get("tool_calls")
     if not content and message.get("refusal"):
         content = message["refusal"]
     if not calls:
@@ -108,9 +98,9 @@ def _arguments(text: object, name: object) -> Mapping[str, object]:
     return arguments
 
 
-def _content(message: Message) -> object:
+def _content(message: Message, role: str) -> object:
     """Its text, or its parts."""
-    others = {k for k, v in message.items() if v} - _FIELDS[_role(message)]
+    others = [str(name) for name in message.keys() - _FIELDS[role] if message[name]]
     if others:
         raise Unsupported(f"a message with {', '.join(sorted(others))}")
     content = message.get("content")

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flexiai.chat import ChatRequest
-from flexiai.providers.anthropic_content import system_of, turns_of
+from flexiai.providers.anthropic_content import conversation
 from flexiai.providers.options import Unsupported, given, refuse
 
 MAX_TEMPERATURE = 1.0
@@ -64,11 +64,24 @@ _TRANSLATED = frozenset(
 
 def payload_of(request: ChatRequest, model: str, max_tokens: int) -> dict[str, object]:
     """What is sent for `request`; Unsupported names what cannot be said. `model`, `max_tokens`: where it has none."""
-    options = {k: v for k, v in given(request.options).items() if k not in HINTS and ASK_FOR_NOTHING.get(k) != v}
+    system, turns = conversation(request.messages)
+    payload: dict[str, object] = {"model": request.model or model, "max_tokens": max_tokens, "messages": turns}
+    if system:
+        payload["system"] = system
+    if request.options:
+        payload |= _options(request.options)
+    if request.max_tokens is not None:
+        payload["max_tokens"] = request.max_tokens
+    if request.temperature is not None and request.temperature < MAX_TEMPERATURE:
+        payload["temperature"] = request.temperature
+    return payload
+
+
+def _options(asked: Mapping[str, Any]) -> dict[str, object]:
+    options = {k: v for k, v in given(asked).items() if k not in HINTS and ASK_FOR_NOTHING.get(k) != v}
     refuse(options.keys() - _TRANSLATED)
     said: dict[str, object] = {
-        "system": system_of(request.messages),
-        "temperature": _temperature(request.temperature),
+        "max_tokens": options.get("max_completion_tokens"),
         "top_p": options.get("top_p"),
         "metadata": _metadata(options),
         "stop_sequences": _stop_sequences(options.get("stop")),
@@ -76,20 +89,7 @@ def payload_of(request: ChatRequest, model: str, max_tokens: int) -> dict[str, o
         "tool_choice": _tool_choice(options),
         "output_config": _output_config(options),
     }
-    return {
-        "model": request.model or model,
-        "max_tokens": _first(request.max_tokens, options.get("max_completion_tokens"), max_tokens),
-        "messages": turns_of(request.messages),
-        **{name: value for name, value in said.items() if value not in (None, [], {})},
-    }
-
-
-def _first(*values: object) -> object:
-    return next(v for v in values if v is not None)
-
-
-def _temperature(asked: float | None) -> float | None:
-    return None if asked is None or asked >= MAX_TEMPERATURE else asked
+    return {name: value for name, value in said.items() if value not in (None, [], {})}
 
 
 def _metadata(options: Mapping[str, Any]) -> dict[str, object]:

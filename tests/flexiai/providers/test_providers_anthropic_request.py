@@ -228,6 +228,7 @@ REFUSED_MESSAGES: list[tuple[Any, str]] = [
     ({"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]}, "a tool call of the type custom"),
     ({"role": "assistant", "tool_calls": [call("c", "f", "{")]}, "a call of f whose arguments are not a JSON object"),
     ({"role": "assistant", "tool_calls": [call("c", "f", "[1]")]}, "a call of f whose arguments are not a JSON object"),
+    ({"role": "user", "content": "4", 7: 7, "x": 1, "y": 0}, "a message with 7, x"),
     ({"role": "user", "content": ["hi"]}, "content of the type str"),
     ({"role": "user", "content": 7}, "a message whose content is int"),
     ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "content of the type input_audio"),
