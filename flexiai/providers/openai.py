@@ -40,6 +40,7 @@ UNCARRIED = frozenset(
         "web_search_options",
     }
 )
+UNCARRIED_WHOLE = UNCARRIED | {"stream_options"}  # an option of streams alone
 _DONE = b"[DONE]"
 _completion = msgspec.json.Decoder(Completion)
 _chunk = msgspec.json.Decoder(Chunk)
@@ -107,15 +108,13 @@ class OpenAI:
 
 
 def _payload_of(request: ChatRequest, model: str, max_tokens: int | None, stream: bool) -> dict[str, object]:
-    payload = given(request.options)
+    payload = given(request.options) if request.options else {}
     if stream:
         asked = payload.get("stream_options")
         payload.pop("stream", None)
         payload["stream_options"] = {**(asked if isinstance(asked, Mapping) else {}), "include_usage": True}
-    refuse(payload.keys() & (UNCARRIED if stream else UNCARRIED | {"stream_options"}))
-    for kind in _kinds(payload.get("tools")):
-        if kind != "function":
-            raise Unsupported(f"a tool of the type {kind}")
+    if payload:
+        _check(payload, stream)
     payload["model"] = request.model or model
     payload["messages"] = request.messages
     if request.temperature is not None:
@@ -127,6 +126,13 @@ def _payload_of(request: ChatRequest, model: str, max_tokens: int | None, stream
     if stream:
         payload["stream"] = True
     return payload
+
+
+def _check(options: Mapping[str, object], stream: bool) -> None:
+    refuse(options.keys() & (UNCARRIED if stream else UNCARRIED_WHOLE))
+    for kind in _kinds(options.get("tools")):
+        if kind != "function":
+            raise Unsupported(f"a tool of the type {kind}")
 
 
 def _is_done(event: ServerEvent) -> bool:
