@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +44,8 @@ class ProviderConfig(Settings):
     priority  lower is asked first
     base_url  where it lives, if not at the vendor's address (any OpenAI-compatible server works by it)
     wire      the HTTP format it speaks; None: by name, else `openai`
+    headers   sent with every request (OpenAI-Organization, anthropic-beta, Azure's api-key); they win over the usual
+              ones, and are never shown
     max_tokens  the bound of an answer where the request has none (Anthropic demands one: 4096 unless set)
     omit      names of OpenAI's options that this provider's model refuses, left out of what it is asked: temperature, …
     """
@@ -54,6 +56,7 @@ class ProviderConfig(Settings):
     priority: int = 1
     base_url: str | None = None
     wire: Literal["openai", "anthropic"] | None = None
+    headers: Mapping[str, SecretStr] = {}
     max_tokens: int | None = Field(None, ge=1)
     omit: frozenset[str] = frozenset()
 

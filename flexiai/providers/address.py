@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from yarl import URL
 
 from flexiai.errors import ConfigurationError
 from flexiai.types import ProviderConfig
+
+_name_like = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
 def secret_of(config: ProviderConfig) -> str | None:
@@ -16,6 +20,15 @@ def secret_of(config: ProviderConfig) -> str | None:
             f"the api_key of provider {config.name} holds a character that no HTTP header can carry"
         )
     return secret or None
+
+
+def headers_of(config: ProviderConfig) -> dict[str, str]:
+    """The provider's own headers as they are sent."""
+    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    for name, value in headers.items():
+        if not (_name_like(name) and value.isascii() and value.isprintable()):
+            raise ConfigurationError(f"a header of provider {config.name} is not one that HTTP can carry")
+    return headers
 
 
 def url_of(config: ProviderConfig, default: str, path: str) -> URL:

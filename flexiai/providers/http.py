@@ -28,10 +28,10 @@ from yarl import URL
 from flexiai.chat import ChatRequest
 from flexiai.core.outcome import Outcome, Trouble, classify
 from flexiai.errors import InvalidRequestError, ProviderError
-from flexiai.providers.address import secret_of, url_of
+from flexiai.providers.address import headers_of, secret_of, url_of
 from flexiai.providers.classification import TooLarge, Vendor, VendorError, of_answer, of_exception
 from flexiai.providers.event_stream import EventParser, EventTooLarge, ServerEvent
-from flexiai.providers.masking import masked
+from flexiai.providers.masking import PART, masked
 from flexiai.providers.retry_after import retry_after_s
 from flexiai.providers.session import connect_bound
 from flexiai.types import ProviderConfig, RequestConfig
@@ -68,7 +68,7 @@ _encoder = msgspec.json.Encoder(enc_hook=_plain)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one provider's requests go. `provider`: its name; `secret`: what no message may show."""
+    """Where one provider's requests go. `provider`: its name; `secrets`: what no message may show."""
 
     provider: str
     vendor: Vendor
@@ -76,7 +76,7 @@ class Endpoint:
     session: aiohttp.ClientSession
     timeout: aiohttp.ClientTimeout
     headers: CIMultiDict[str] = field(repr=False)
-    secret: str | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
 
     async def post(self, payload: Mapping[str, object], request: ChatRequest, timeout_s: float) -> bytes:
         """The body of a 2xx answer to `payload`; ProviderError for anything else."""
@@ -209,7 +209,7 @@ class Endpoint:
 
     def _clean(self, text: str) -> str:
         """One line of bounded length without the key (which is taken out before a cut could leave a part of it)."""
-        text = " ".join(masked(text[:_READ_LENGTH], self.secret).split())
+        text = " ".join(masked(text[:_READ_LENGTH], self.secrets).split())
         return text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]}…"
 
 
@@ -243,7 +243,10 @@ def endpoint(
     sent.update({istr(name): value for name, value in (headers or {}).items()})
     if secret:
         sent[istr(auth[0])] = f"{auth[1]}{secret}"
-    return Endpoint(config.name, vendor, url_of(config, base_url, path), session, connect_bound(request), sent, secret)
+    own = headers_of(config)
+    sent.update({istr(name): value for name, value in own.items()})
+    secrets = tuple(v for v in (secret, *(v for v in own.values() if len(v) >= PART)) if v)
+    return Endpoint(config.name, vendor, url_of(config, base_url, path), session, connect_bound(request), sent, secrets)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -11,15 +11,16 @@ Rules
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 MASK = "***"
 PART = 8
 _half_masked = re.compile(r"[\w-]*(?:\*{3,}|\u2022{3,})[\w*\u2022-]*|\w+-[\w-]*(?:\.{3,}|\u2026)[\w-]+")
 
 
-def masked(text: str, secret: str | None) -> str:
-    """`text` without any part of `secret` that is long enough to matter."""
-    if secret:
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """`text` without any part of these (none of them empty) that is long enough to matter."""
+    for secret in secrets:
         text = _without_parts(text, secret)
     return _half_masked.sub(MASK, text)
 

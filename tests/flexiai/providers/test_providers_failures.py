@@ -266,6 +266,19 @@ def test_a_key_that_the_server_echoes_appears_in_no_part_of_the_error(wire: str,
     assert error.__context__ is None
 
 
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(
+    "part", [KEY[:8], KEY[-8:], KEY[4:14], "sk-sec***789", "sk-sec...6789", f"{KEY[:12]}\n{KEY[12:]}"]
+)
+def test_a_part_of_the_key_that_the_server_quotes_appears_in_no_part_of_the_error(wire: str, part: str) -> None:
+    for status in (200, 401):
+        error = failure(wire, said(f"Incorrect API key provided: {part}.", code=part), status)
+        shown = "".join([*traceback.format_exception(error), repr(error), repr(vars(error))])
+        assert not any(KEY[i : i + 8] in shown for i in range(len(KEY) - 7))
+        assert "789" not in shown
+        assert "Incorrect API key provided: ***" in str(error)
+
+
 def test_no_exception_that_holds_the_requests_headers_is_chained_to_an_error() -> None:
     error = failure_of(b"220 mail.example ESMTP\r\n\r\n")
     assert error.__cause__ is None

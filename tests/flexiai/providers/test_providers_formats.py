@@ -168,6 +168,14 @@ def test_what_a_providers_model_refuses_can_be_left_out(wire: str) -> None:
 
 
 @pytest.mark.parametrize("wire", WIRES)
+def test_a_provider_may_have_headers_of_its_own_which_win(wire: str) -> None:
+    server = answering(wire)
+    ask(wire, server, settings={"headers": {"OpenAI-Organization": "org-1", "user-agent": "mine", "api-key": "k"}})
+    assert (server.headers["OpenAI-Organization"], server.headers["User-Agent"]) == ("org-1", "mine")
+    assert server.headers["api-key"] == "k"
+
+
+@pytest.mark.parametrize("wire", WIRES)
 def test_a_provider_may_have_a_bound_of_its_own_for_answers(wire: str) -> None:
     server = answering(wire)
     name = "max_tokens" if wire == "anthropic" else "max_completion_tokens"

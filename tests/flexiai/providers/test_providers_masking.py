@@ -28,13 +28,13 @@ def test_no_part_of_a_key_stays_wherever_it_begins_and_ends(key: str, data: st.D
         pieces += [data.draw(st.text(max_size=12)), key[begin : data.draw(st.integers(begin + PART, len(key)))]]
     text = "".join(pieces)
     assert holds_a_part(text, key)
-    assert not holds_a_part(masked(text, key), key)
+    assert not holds_a_part(masked(text, [key]), key)
 
 
 @given(KEYS, st.text(max_size=200))
 def test_what_holds_no_part_and_no_mask_stays_as_it_is(key: str, text: str) -> None:
     if not holds_a_part(text, key) and not {"*", "•", "…"} & set(text) and "..." not in text:
-        assert masked(text, key) == text
+        assert masked(text, [key]) == text
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_what_holds_no_part_and_no_mask_stays_as_it_is(key: str, text: str) -> N
     ],
 )
 def test_keys_as_vendors_quote_them(said: str, shown: str) -> None:
-    assert masked(said, KEY) == shown
+    assert masked(said, [KEY]) == shown
 
 
 @pytest.mark.parametrize(
     ("key", "shown"),
-    [("k", "a *** b"), ("kkkk", "a *** b"), ("kkkkk", "a kkkk b"), ("", "a kkkk b"), (None, "a kkkk b")],
+    [("k", "a *** b"), ("kkkk", "a *** b"), ("kkkkk", "a kkkk b")],
 )
-def test_a_short_key_is_masked_as_a_whole(key: str | None, shown: str) -> None:
-    assert masked("a kkkk b", key) == shown
+def test_a_short_key_is_masked_as_a_whole(key: str, shown: str) -> None:
+    assert masked("a kkkk b", [key]) == shown

@@ -11,7 +11,7 @@ from scripted import KEY
 
 from flexiai.errors import ConfigurationError
 from flexiai.providers import build_provider, new_session
-from flexiai.providers.address import secret_of, url_of
+from flexiai.providers.address import headers_of, secret_of, url_of
 from flexiai.providers.anthropic import Anthropic
 from flexiai.providers.openai import OpenAI
 from flexiai.types import ProviderConfig, RequestConfig
@@ -70,6 +70,13 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str)
     assert key not in str(refused.value)
 
 
+@pytest.mark.parametrize("headers", [{"X-Evil": "1\r\nX: 2"}, {"X Y": "1"}, {"": "1"}, {"X": "schlüssel"}])
+def test_a_header_that_http_cannot_carry_is_refused_without_being_shown(headers: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="a header of provider p") as refused:
+        headers_of(config(headers=headers))
+    assert not any(value in str(refused.value) for value in headers.values() if value != "1")
+
+
 def test_an_empty_key_is_none() -> None:
     assert secret_of(config(api_key=SecretStr(""))) is None
     assert secret_of(config(api_key=None)) is None
@@ -79,7 +86,9 @@ def test_no_repr_of_a_provider_shows_its_key() -> None:
     async def scene() -> None:
         async with new_session(RequestConfig()) as session:
             for name in ("openai", "anthropic"):
-                provider = build_provider(config(name=name), RequestConfig(), session)
+                settings = config(name=name, headers={"X-Own": KEY})
+                provider = build_provider(settings, RequestConfig(), session)
+                assert KEY not in repr(settings)
                 assert KEY not in repr(provider)
                 assert KEY not in repr(vars(provider))
 
