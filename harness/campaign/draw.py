@@ -53,17 +53,20 @@ def draw(plan: Plan, seed: int) -> Scenario:
 
 
 def _world(plan: Plan, seed: int, rng: Random) -> Document:
+    streams = Random(f"{plan.name}/{seed}/streams")  # of its own: whether there are streams moves nothing else
+    pace = {key: getattr(plan.providers, key).draw(streams) for key in ("tokens", "token_interval")}
+    manner = {key: getattr(plan.load, key).draw(streams) for key in ("stream", "cancel")}
     return {
         "name": f"{plan.name}-{seed}",
         "description": f"Drawn by campaign {plan.name}, seed {seed}.",
         "duration": "1s",
         "topology": {key: getattr(plan.topology, key).draw(rng) for key in ("instances", "workers", "balancer")},
-        "providers": _providers(plan, rng),
+        "providers": [provider | pace for provider in _providers(plan, rng)],
         "redis": {"latency": _latency(plan.redis.latency.draw(rng), plan.redis.tail.draw(rng))},
         "breaker": _section(plan.breaker, rng),
         "request": _section(plan.request, rng),
         "sync": _section(plan.sync, rng),
-        "load": [_load(plan, rng)],
+        "load": [_load(plan, rng) | manner],
         "without": dict(plan.without),
     }
 

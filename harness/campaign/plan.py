@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, Settings, SyncConfig
-from harness.campaign.spread import Amounts, Counts, Durations, Numbers, Rates, Spread
+from harness.campaign.spread import Amounts, Counts, Durations, Numbers, Rates, Shares, Spread
 from harness.faults import COMMON, KINDS, Fault
 from harness.scenario import Part, Scenario
 from harness.units import Fraction
@@ -36,12 +36,14 @@ class TopologyPlan(Part):
 
 class ProvidersPlan(Part):
     """How many providers, and how fast. `tail`: how many times the median the 99th percentile is; `tied`: the share of
-    seeds in which all have one priority."""
+    seeds in which all have one priority; `tokens`, `token_interval`: of their streams."""
 
     count: Counts = _spread("2..3")
     latency: Durations = _spread("10ms..80ms")
     tail: Numbers = _spread("1.5..4.0")
     tied: Fraction = 0.1
+    tokens: Counts = _spread("2..8")
+    token_interval: Durations = _spread("1ms..50ms")
 
 
 class RedisPlan(Part):
@@ -52,12 +54,15 @@ class RedisPlan(Part):
 
 
 class LoadPlan(Part):
-    """The load. `closed`: the share of seeds whose load are users that wait for their answers."""
+    """The load. `closed`: the share of seeds whose load are users that wait for their answers; `stream`, `cancel`: the
+    share of a seed's requests that are streams, or whose senders leave on the way."""
 
     arrival: Spread = _spread(["poisson", "constant"])
     rate: Rates = _spread("2/s..4/s")
     closed: Fraction = 0.2
     users: Counts = _spread("2..6")
+    stream: Shares = _spread("0%")
+    cancel: Shares = _spread("0%")
 
 
 class FaultsPlan(Part):

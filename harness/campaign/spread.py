@@ -175,5 +175,6 @@ def _only(*kinds: Kind, example: str, least: float | None = None) -> AfterValida
 Counts = Annotated[Spread, _only("count", example="1..4", least=1), Field(description="whole numbers: 1..4")]
 Amounts = Annotated[Spread, _only("count", example="0..4", least=0)]
 Durations = Annotated[Spread, _only("duration", example="200ms..2s", least=1e-6)]
+Shares = Annotated[Spread, _only("share", example="20%..90%")]
 Rates = Annotated[Spread, _only("rate", example="2/s..5/s")]
 Numbers = Annotated[Spread, _only("number", "count", example="1.5..4.0", least=1)]
