@@ -216,6 +216,34 @@ def test_a_retry_asks_the_breaker_first() -> None:
     assert [a.provider for a in f.only(AttemptStarted)] == ["a", "b"]
 
 
+def test_a_provider_that_was_skipped_is_looked_at_again_before_the_next_attempt() -> None:
+    f = fleet([status(503)], [], [], breaker=BreakerConfig(failure_threshold=1))
+
+    async def mend_a_and_fail() -> None:
+        f.client.reset("a")
+        raise status(503)
+
+    async def main() -> None:
+        assert await ask(f) == "b"
+        f.providers[1].script = [mend_a_and_fail]
+        assert await ask(f) == "a"
+
+    run(main())
+    assert [(a.provider, a.skipped) for a in f.only(AttemptStarted)][-2:] == [("b", ("a",)), ("a", ())]
+
+
+def test_a_provider_refused_twice_says_so_once() -> None:
+    f = fleet([status(503)], [status(503)] * 2, [], breaker=BreakerConfig(failure_threshold=1))
+
+    async def main() -> None:
+        assert await ask(f) == "c"
+        f.providers[2].script = [status(503)]
+        error = await refused(f)
+        assert [s.provider for s in error.said] == ["a", "b", "c"]
+
+    run(main())
+
+
 def test_the_retry_budget_bounds_further_attempts() -> None:
     breaker = BreakerConfig(failure_threshold=1000, failure_rate=None)
     request = RequestConfig(retry_budget=0.0, budget_window_s=3600)
