@@ -132,6 +132,8 @@ def _owed_by(case: Case, window: Window) -> Iterator[str]:
             yield "recovers"
             if not case.redis_windows:
                 yield "converges"
+    elif name == "stall" and getattr(window.fault, "after_tokens", 0) > 0:
+        yield "no-failover-after-first-token"
     elif window.fault.on_redis and not window.fault.instant:
         yield "redis-off-path"
         lasting = window.end - window.start > 2 * case.bounds.notice

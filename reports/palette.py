@@ -22,6 +22,7 @@ PAPER = "#ffffff"
 FAILED = "#D55E00"  # vermillion
 UNKNOWN = "#9aa5b1"
 REJECTED = "#4b4453"
+LEFT = "#c9ced6"
 LIMIT = "#b23c00"  # a bound that was expected
 FAULT = "#f3ead3"  # the shade behind everything that happened under a fault
 FAULT_EDGE = "#b08b2e"

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from harness.metrics import RequestSample
 from reports.figures import style
 from reports.figures.panel import Panel
-from reports.palette import FAILED, INK, REJECTED, UNKNOWN, provider_colours
+from reports.palette import FAILED, INK, LEFT, REJECTED, UNKNOWN, provider_colours
 from reports.series.traffic import Quantiles, Rates
 from reports.wording import duration
 
@@ -48,7 +48,9 @@ def peak(rates: Rates) -> float:
     """A height for the axis, with a little room above the busiest bin."""
     totals = (
         sum(values)
-        for values in zip(rates.failed, rates.rejected, rates.unknown, *rates.answered.values(), strict=True)
+        for values in zip(
+            rates.failed, rates.rejected, rates.left, rates.unknown, *rates.answered.values(), strict=True
+        )
     )
     return 1.06 * max(totals, default=0.0) or 1.0
 
@@ -87,6 +89,8 @@ def _layers(rates: Rates, colours: Mapping[str, str]) -> Iterator[tuple[str, str
     yield f"failed: {_total(rates, rates.failed) or 'none'}", FAILED, rates.failed
     if any(rates.rejected):
         yield f"caller's own error: {_total(rates, rates.rejected)}", REJECTED, rates.rejected
+    if any(rates.left):
+        yield f"caller left: {_total(rates, rates.left)}", LEFT, rates.left
     if any(rates.unknown):
         yield f"end unknown: {_total(rates, rates.unknown)}", UNKNOWN, rates.unknown
     for name, values in rates.answered.items():

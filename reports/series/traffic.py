@@ -29,6 +29,7 @@ class Rates:
     answered: Mapping[str, tuple[float, ...]]
     failed: tuple[float, ...]
     rejected: tuple[float, ...]
+    left: tuple[float, ...]
     unknown: tuple[float, ...]
 
 
@@ -57,6 +58,7 @@ def rates_of(requests: Iterable[RequestSample], providers: Sequence[str], end: f
         answered={name: tuple(counts[f"ok/{name}"]) for name in shown},
         failed=tuple(counts["fail"]),
         rejected=tuple(counts["rejected"]),
+        left=tuple(counts["left"]),
         unknown=tuple(counts["info"]),
     )
 

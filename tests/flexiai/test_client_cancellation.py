@@ -22,6 +22,7 @@ from tests.provider_process import ProviderProcess, provider_process
 
 MOST = 200  # suspensions of a request: far more than any has
 PATIENT = BreakerConfig(failure_threshold=100_000, failure_rate=None)
+PACE = ("--tokens", "4", "--token-interval", "0.001")
 Ask = Callable[[AsyncFlexiAI], Coroutine[Any, Any, None]]
 
 
@@ -155,7 +156,7 @@ def test_a_caller_who_leaves_a_real_provider_at_any_await_leaves_no_connection(
                     return at
         raise AssertionError("the request never ended")
 
-    with provider_process(tmp_path, "--latency-median", "0.001", "--latency-p99", "0.002", name="p") as server:
+    with provider_process(tmp_path, "--latency-median", "0.001", "--latency-p99", "0.002", *PACE, name="p") as server:
         assert run(main(server)) > 1
 
 
