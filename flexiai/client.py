@@ -90,8 +90,9 @@ class AsyncFlexiAI:
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
         self.providers = checked(providers, self._custom)
         rules = breaker or BreakerConfig()
+        quorum = sync.open_quorum if sync is not None and sync.enabled else 1
         self.breakers: Mapping[str, Breaker] = MappingProxyType(
-            {provider.name: Breaker(provider.name, rules, self.worker) for provider in self.providers}
+            {provider.name: Breaker(provider.name, rules, self.worker, quorum) for provider in self.providers}
         )
         self.sync: SyncPort = sync_of(sync, bus, self.breakers, emit=self._emit, worker=self.worker, rng=self._rng)
         self.chat = AsyncChat(self)

@@ -116,6 +116,7 @@ class Transition(Event, frozen=True, tag="breaker.transition"):
 
     open_for_s     seconds from now until a probe is due, when `to` is OPEN
     failure_count  consecutive failures seen when it happened
+    private        it concerns this worker alone: an opening for which the fleet asks a quorum, and what follows from it
     """
 
     provider: str
@@ -125,6 +126,7 @@ class Transition(Event, frozen=True, tag="breaker.transition"):
     epoch: int
     open_for_s: float = 0.0
     failure_count: int = 0
+    private: bool = False
 
 
 class OperatorActed(Event, frozen=True, tag="operator.acted"):
@@ -184,6 +186,30 @@ class ProposalFailed(Event, frozen=True, tag="sync.propose_failed"):
     error: str
 
 
+class EvidenceSent(Event, frozen=True, tag="sync.evidence"):
+    """This worker told the store how it fares with a provider: its failures in a row, and when it last worked.
+
+    An answer that opens the provider comes as RecordApplied (`accepted`: by this very evidence).
+
+    ok_age_s  seconds since its latest success; None: there was none
+    """
+
+    provider: str
+    base: int
+    failures: int
+    ok_age_s: float | None = None
+
+
+class EvidenceHeard(Event, frozen=True, tag="sync.evidence_heard"):
+    """The fleet has begun to fail on a provider: so many failures, of so many workers, the first `age_s` ago."""
+
+    provider: str
+    epoch: int
+    failures: int
+    workers: int
+    age_s: float
+
+
 class RecordRestored(Event, frozen=True, tag="sync.restored"):
     """The store had lost (or never had) a record this worker knows; the worker wrote it back."""
 
@@ -230,6 +256,8 @@ AnyEvent = (
     | NoticeIgnored
     | ProposalSent
     | ProposalFailed
+    | EvidenceSent
+    | EvidenceHeard
     | RecordRestored
     | SyncUp
     | SyncDown

@@ -301,6 +301,8 @@ class Failover:
             self._emit(transition_event(recorded.transition, provider=name, worker=self._worker, t=now))
         if breaker.proposal is not pending:
             self._sync.announce(name)
+        if recorded.counted and (failure is None or failure.outcome is not Outcome.NEUTRAL):
+            self._sync.counted(name, failed=failure is not None)
 
     def _count(self, course: _Course, now: float) -> None:
         """The request's first attempt has ended, or has cost all that it may: the budget counts the request, once."""

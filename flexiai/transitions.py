@@ -18,4 +18,5 @@ def transition_event(change: Change, *, provider: str, worker: str, t: float) ->
         epoch=change.epoch,
         open_for_s=change.open_for_s,
         failure_count=change.failure_count,
+        private=change.private,
     )

@@ -143,7 +143,11 @@ class SyncConfig(Settings):
     reconnect_min_s/max_s  backoff of reconnects
     lease_s                how long a worker may hold the right to probe without renewing it
     probe_idle_s           a holder without a request to probe with for this long gives way to who wants it
-    evidence               who counts failures: `worker`, each for itself
+    evidence               who counts consecutive failures: `fleet`, all workers together (and each for itself, too);
+                           `worker`, each for itself only
+    evidence_window_s      how long a worker's failure counts for the fleet, unless a success ends the streak before
+    open_quorum            how many workers must have found a provider failing before it opens for the fleet; until
+                           then each acts on what it sees itself. Operators need no quorum
     """
 
     enabled: bool = True
@@ -173,7 +177,9 @@ class SyncConfig(Settings):
     reconnect_max_s: Seconds = 1.0
     lease_s: Seconds = 5.0
     probe_idle_s: Seconds = 1.0
-    evidence: Literal["worker"] = "worker"
+    evidence: Literal["fleet", "worker"] = "fleet"
+    evidence_window_s: Seconds = 300.0
+    open_quorum: int = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _one_way_to_redis(self) -> SyncConfig:

@@ -15,6 +15,8 @@ Rules
 * An operator's hold (`Mode`) ends by its time or by an operator's next word, never by what workers find: OPEN is not
   even probed, DRAIN lets a request through as the last resort. Neither a hold nor a reset leaves a ramp.
 * A local OPEN or CLOSED leaves a `proposal` for the fleet, made on the epoch of `circuit`, the last fact it was told.
+* Where a quorum is asked for, a worker's opening of what the fleet holds CLOSED is `private`: this worker keeps away
+  and probes by itself, and its proposal is a vote. It ends by its own probe, by a reset, or by the fleet's opening.
 * A newer fact is always learnt, and followed unless the pending proposal says another state, or is an operator's: the
   store will judge. A reset, or what is held open, is followed unless another word of an operator is pending here. A
   fact never takes the epoch back, nor replaces another of its epoch.
@@ -44,6 +46,7 @@ class Breaker:
 
     circuit           the last fact known of the fleet (epoch 0, CLOSED at first)
     proposal          this worker's own transition that the fleet has not yet accepted
+    private           OPEN or HALF_OPEN by this worker's sight alone: the fleet holds the provider CLOSED
     reason            why `state` is what it is; if the fleet said so, the fleet's reason
     reporter          the worker that found it so
     since             when that was
@@ -56,12 +59,13 @@ class Breaker:
     rounds            failed probe rounds since it first opened
     """
 
-    def __init__(self, provider: str, rules: BreakerRules, worker: str) -> None:
+    def __init__(self, provider: str, rules: BreakerRules, worker: str, quorum: int = 1) -> None:
         self.provider = provider
         self.worker = worker
         self.circuit = Circuit()
         self.proposal: Proposal | None = None
         self.state = State.CLOSED
+        self.private = False
         self.reason = Cause.START
         self.reporter = ""
         self.since = -math.inf
@@ -75,6 +79,7 @@ class Breaker:
         self.probes_succeeded = 0
         self.rounds = 0
         self._rules = rules
+        self._quorum = quorum
         self._health = Health(rules)
         self._ramp = Ramp(rules)
         self._permit = Permit(provider, 0, probe=False)
@@ -91,6 +96,21 @@ class Breaker:
         return self._health.failures_in_a_row
 
     @property
+    def failure_threshold(self) -> int:
+        """How many consecutive failures open it."""
+        return self._rules.failure_threshold
+
+    @property
+    def failed_at(self) -> tuple[float, ...]:
+        """When the consecutive failures were, the last `failure_threshold` of them, oldest first."""
+        return tuple(self._health.failed_at)
+
+    @property
+    def ok_at(self) -> float | None:
+        """When a call last succeeded; None: never."""
+        return self._health.ok_at
+
+    @property
     def free_probes(self) -> int:
         """Slots of the probe round that nobody has taken; 0 unless HALF_OPEN."""
         if self.state is not State.HALF_OPEN:
@@ -104,6 +124,12 @@ class Breaker:
     def share(self, now: float) -> float:
         """The share of requests that it admits at `now` while others can serve: below 1 during a ramp."""
         return self._ramp.share(now) if self.state is State.CLOSED else 0.0
+
+    def opening(self, now: float, jitter: float) -> tuple[float, int]:
+        """For how many seconds it would open now for its failures, and in which round."""
+        self._forget_rounds(now)
+        rounds = self.rounds + (now < self._ramp.until)
+        return open_time_s(self._rules, rounds, jitter), rounds
 
     def admit(self, now: float, *, last_resort: bool = False) -> Permit | Refusal:
         """Leave for one attempt, which must be handed back to `record`, or the reason why not.
@@ -187,11 +213,17 @@ class Breaker:
         *,
         held_s: float = 0.0,
         age_s: float = 0.0,
+        noted: bool = False,
     ) -> Adoption:
-        """Hear the store's answer to `sent`: whether it was accepted, and what the store now holds."""
+        """Hear the store's answer to `sent`: whether it was accepted, or noted as a vote, and what the store holds."""
         news = self._learn(circuit, now, left_s, held_s, age_s)
         if self.proposal == sent:
             self.proposal = None
+            self.private = (
+                (noted or (sent.forced and self.private))
+                and self.circuit.state is State.CLOSED
+                and self.state is not State.CLOSED
+            )
         elif accepted and self.proposal is not None and self.circuit == circuit:
             self.proposal = rebased(self.proposal, circuit.epoch)
         overtaken = (
@@ -215,6 +247,7 @@ class Breaker:
     def force_open(self, now: float, for_s: float, note: str = "") -> Change | None:
         """An operator's word: nobody asks it for `for_s` seconds, not even to probe; then it is probed as usual."""
         self._hold(Mode.OPEN, now + for_s, note)
+        self.private = False
         self.rounds = 0
         self.open_until = max(now + for_s, self._left_alone_until)
         left_s = self.open_until - now
@@ -233,6 +266,8 @@ class Breaker:
         self._hold(Mode.DRAIN, now + for_s, note)
         left_s = max(0.0, self.open_until - now) if self.state is State.OPEN else 0.0
         self.proposal = replace(self._proposed(now, left_s), forced=True)
+        if self.private:  # the fleet is to spare it, not to side with this worker
+            self.proposal = replace(self.proposal, state=State.CLOSED, open_for_ms=0)
 
     def _spared(self, now: float) -> Literal["ramp", "drain"] | None:
         if self.held(now) is Mode.DRAIN:
@@ -291,6 +326,7 @@ class Breaker:
         if circuit.epoch <= self.circuit.epoch:
             return False
         self.circuit = circuit
+        self.private = self.private and circuit.state is State.CLOSED
         self._told_until = now + left_s
         self._told_held_until = now + held_s if held_s else -math.inf
         self._told_since = now - age_s
@@ -329,8 +365,11 @@ class Breaker:
         return change
 
     def _follow_closed(self, now: float) -> Change | None:
+        if self.private:
+            return None
         if self.state is State.OPEN and self._left_alone_until - now > _WORTH_TELLING * self._left_alone_for_s:
             self.open_until = self._left_alone_until
+            self.private = self._quorum > 1
             self._tell_if_longer(now, now)
             return None
         change = self._close(Cause.SYNC, now) if self.state is not State.CLOSED else None
@@ -344,6 +383,7 @@ class Breaker:
 
     def _open(self, cause: Cause, now: float, open_for_s: float) -> Change:
         self.open_until = now + open_for_s
+        self.private = self._quorum > 1 and self.circuit.state is State.CLOSED
         change = self._move(State.OPEN, cause, now, open_for_s)
         self.proposal = self._proposed(now, open_for_s)
         return change
@@ -375,8 +415,9 @@ class Breaker:
         self.reason, self.reporter, self.since = reason, reporter, since
 
     def _move(self, to: State, cause: Cause, now: float, open_for_s: float = 0.0) -> Change:
-        change = Change(self.state, to, cause, self.circuit.epoch, open_for_s, self.failure_count)
+        change = Change(self.state, to, cause, self.circuit.epoch, open_for_s, self.failure_count, self.private)
         self.state = to
+        self.private = self.private and to is not State.CLOSED
         if cause is Cause.SYNC:
             self._found(self.circuit.reason, self.circuit.worker, self._told_since)
         else:
@@ -390,17 +431,19 @@ class Breaker:
 
     def _proposed(self, now: float, open_for_s: float) -> Proposal:
         """The present state, for the fleet. An operator's word that it has not heard yet goes with it."""
-        held = self.held(now)
+        held, forced = self.held(now), self.proposal is not None and self.proposal.forced
+        closed = self.state is State.CLOSED or (self.private and forced)
         return Proposal(
             base=self.circuit.epoch,
-            state=State.CLOSED if self.state is State.CLOSED else State.OPEN,
+            state=State.CLOSED if closed else State.OPEN,
             reason=self.reason,
             worker=self.worker,
             seen_at=now,
             open_for_ms=math.ceil(open_for_s * 1000),
             failure_count=self.failure_count,
             rounds=self.rounds,
-            forced=self.proposal is not None and self.proposal.forced,
+            forced=forced,
+            quorum=self._quorum,
             mode=held,
             held_for_ms=0 if held is Mode.NORMAL else math.ceil((self.held_until - now) * 1000),
             note="" if held is Mode.NORMAL else self.note,

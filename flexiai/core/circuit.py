@@ -100,6 +100,7 @@ class Proposal:
     `base` is the epoch it was made on; `seen_at` is the worker's own clock (seconds) at which its evidence was seen:
     it is turned into an age when the proposal is sent. `forced` proposals (an operator's) are always accepted; their
     `mode` is in force for `held_for_ms` from `seen_at` on. In a worker's own they say what it knows to be in force.
+    `quorum`: by how many workers' word a provider opens (`core.evidence`).
     """
 
     base: int
@@ -111,6 +112,7 @@ class Proposal:
     failure_count: int = 0
     rounds: int = 0
     forced: bool = False
+    quorum: int = 1
     mode: Mode = Mode.NORMAL
     held_for_ms: int = 0
     note: str = ""
@@ -129,7 +131,7 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
     the same age when it says OPEN. What an operator holds open yields to operators alone.
     """
     seen_ms = now_ms - age_ms
-    if not _accepts(stored, proposal, seen_ms, now_ms):
+    if not accepts(stored, proposal, seen_ms, now_ms):
         return None
     held = _held_after(stored, proposal, seen_ms, now_ms)
     return Circuit(
@@ -180,6 +182,21 @@ def _weight(c: Circuit) -> tuple[int, ...]:
     )
 
 
+def accepts(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) -> bool:
+    """Whether a store holding `stored` lets `proposal` replace it, its evidence being of `seen_ms`."""
+    if proposal.forced:
+        return True
+    if stored.mode is Mode.OPEN and stored.held_left_ms(now_ms):
+        return False
+    if proposal.base >= stored.epoch:
+        return True
+    if proposal.state is stored.state:
+        return False
+    if seen_ms == stored.since_ms:
+        return proposal.state is State.OPEN
+    return seen_ms > stored.since_ms
+
+
 def _left_ms(since_ms: int, for_ms: int, now_ms: int) -> int:
     # Never longer than it was meant to be: the store's clock may have been set back, or be another server's.
     return min(for_ms, max(0, since_ms + for_ms - now_ms))
@@ -192,20 +209,6 @@ def _held_after(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) 
     if proposal.mode is Mode.NORMAL:
         return Circuit(note=proposal.note)
     return Circuit(mode=proposal.mode, held_at_ms=seen_ms, held_for_ms=proposal.held_for_ms, note=proposal.note)
-
-
-def _accepts(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) -> bool:
-    if proposal.forced:
-        return True
-    if stored.mode is Mode.OPEN and stored.held_left_ms(now_ms):
-        return False
-    if proposal.base >= stored.epoch:
-        return True
-    if proposal.state is stored.state:
-        return False
-    if seen_ms == stored.since_ms:
-        return proposal.state is State.OPEN
-    return seen_ms > stored.since_ms
 
 
 def _rank(c: Circuit) -> tuple[int, tuple[int, ...], str, str, str]:

@@ -12,6 +12,7 @@ Rules
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from flexiai.core.circuit import Cause
@@ -52,9 +53,13 @@ class BreakerRules(RampRules, Protocol):
 
 
 class Health:
-    """What the calls since the breaker closed say about a provider."""
+    """What the calls since the breaker closed say about a provider.
 
-    __slots__ = ("_calls", "_failed", "_rules", "_slow", "failures_in_a_row")
+    failures_in_a_row  how many; failed_at: when, the last `failure_threshold` of them
+    ok_at              when it last worked, in this life of the breaker or before; None: never
+    """
+
+    __slots__ = ("_calls", "_failed", "_rules", "_slow", "failed_at", "failures_in_a_row", "ok_at")
 
     def __init__(self, rules: BreakerRules) -> None:
         self._rules = rules
@@ -62,6 +67,8 @@ class Health:
         self._failed = Window(rules.window_s)
         self._slow = Window(rules.window_s)
         self.failures_in_a_row = 0
+        self.failed_at: deque[float] = deque(maxlen=rules.failure_threshold)
+        self.ok_at: float | None = None
 
     def note(self, now: float, failed: bool, took_s: float) -> None:
         """Count a call that ended at `now` after `took_s` seconds."""
@@ -71,8 +78,11 @@ class Health:
         if failed:
             self._failed.add(now)
             self.failures_in_a_row += 1
+            self.failed_at.append(now)
         else:
             self.failures_in_a_row = 0
+            self.failed_at.clear()
+            self.ok_at = now
 
     def verdict(self, now: float) -> Cause | None:
         """Why the breaker must open, or None."""
@@ -91,6 +101,7 @@ class Health:
     def clear(self) -> None:
         """A new life: nothing was seen."""
         self.failures_in_a_row = 0
+        self.failed_at.clear()
         for window in (self._calls, self._failed, self._slow):
             window.clear()
 

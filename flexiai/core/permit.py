@@ -53,6 +53,7 @@ class Change:
     epoch: int
     open_for_s: float
     failure_count: int
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

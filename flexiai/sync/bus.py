@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flexiai.core.circuit import Circuit, Proposal
+from flexiai.core.evidence import Report, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,30 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The store's answer to a proposal or a restored record: what it now holds, and whether it took ours."""
+    """The store's answer to a proposal, a report or a restored record: what it now holds, and whether it took ours.
+
+    noted     it stands, and our opening was noted as a vote
+    failures  of a report: how many failures of the fleet stand, that no success has ended
+    """
 
     accepted: bool
     told: Told
+    noted: bool = False
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """The fleet has begun to fail on a provider. `since_s`: how long ago the first of its failures was."""
+
+    provider: str
+    epoch: int
+    failures: int
+    workers: int
+    since_s: float
+
+
+Notice = Told | Streak
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +77,13 @@ class Round:
 
 
 class Subscription(Protocol):
-    """A live subscription to every transition of the fleet."""
+    """A live subscription to every transition of the fleet, and to the beginnings of its streaks."""
 
-    async def next(self, timeout_s: float) -> Told | None:
+    async def next(self, timeout_s: float) -> Notice | None:
         """The next notice, or None when none came in time. Raises SyncError when the subscription is lost."""
         ...
 
-    async def ping(self, timeout_s: float) -> list[Told]:
+    async def ping(self, timeout_s: float) -> list[Notice]:
         """Prove that the subscription is alive; the notices that came meanwhile. SyncError without a pong in time."""
         ...
 
@@ -79,7 +100,11 @@ class Bus(Protocol):
         ...
 
     async def propose(self, provider: str, proposal: Proposal, age_s: float) -> Verdict:
-        """Compare, store and publish in one step (`core.circuit.decide`); `age_s`: how old the evidence is."""
+        """Compare, store and publish in one step (`core.evidence.judge`); `age_s`: how old the evidence is."""
+        ...
+
+    async def report(self, provider: str, report: Report, terms: Terms) -> Verdict:
+        """Tell how this worker fares; store, open and publish in one step (`core.evidence.hear`)."""
         ...
 
     async def restore(self, provider: str, circuit: Circuit) -> Verdict:

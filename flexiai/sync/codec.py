@@ -2,6 +2,8 @@
 
     circuit_breaker:records                    a hash; field: provider, value: the record
     circuit_breaker:state:<provider>           a channel; message: the record and `at_ms`
+    circuit_breaker:evidence:<provider>        a hash that expires: who has failed when, who has voted (evidence.lua)
+    circuit_breaker:streak:<provider>          a channel; message: that the fleet has begun to fail
     circuit_breaker:lease:<provider>           a hash that expires: `holder` (owner:number), `wanted`, and how far the
                                                round of probes has come: `succeeded` of them, on the record of `epoch`
 
@@ -9,12 +11,15 @@
      "since_ms":1763888400123,"open_for_ms":30000,"failure_count":5,"rounds":0,
      "mode":"normal","held_at_ms":0,"held_for_ms":0,"note":"","at_ms":1763888400125}
 
+    {"epoch":1763888400125,"failures":1,"workers":1,"since_ms":1763888500120,"at_ms":1763888500121}
+
 epoch          grows at each transition (its store time, or one more than the last); the higher one wins
 state          OPEN or CLOSED
 since_ms       store time (ms since 1970) of the evidence; an OPEN one may be probed at since_ms + open_for_ms, and a
                CLOSED one has all its traffic back then
 rounds         failed probe rounds since it first opened
 mode           normal, or what an operator wants until held_at_ms + held_for_ms: open (nobody asks), drain (last resort)
+failures       of a streak: how many stand that no success has ended, of how many workers, the first at since_ms
 note           the operator's reason for that, or for a reset
 at_ms          in notices alone: the store time at which it was published
 
@@ -34,7 +39,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from flexiai.core.circuit import Cause, Circuit, Mode, State
-from flexiai.sync.bus import Told
+from flexiai.sync.bus import Streak, Told
 
 _log = logging.getLogger(__name__)
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -76,6 +81,15 @@ class _Record(msgspec.Struct, frozen=True):
         )
 
 
+class _Streak(msgspec.Struct, frozen=True):
+    epoch: _Count
+    failures: _Count
+    workers: _Count
+    since_ms: int
+    at_ms: int
+
+
+_streak_decoder = msgspec.json.Decoder(_Streak)
 _decoder = msgspec.json.Decoder(_Record)
 _CAUSES = {cause.value: cause for cause in Cause}
 _MODES = {mode.value: mode for mode in Mode}
@@ -96,6 +110,16 @@ def told_by_notice(provider: str, raw: bytes, now_ms: float | None = None) -> To
         raise Malformed("a notice without at_ms")
     told = Told.at(provider, record.circuit(), record.at_ms)
     return told if now_ms is None else replace(told, transit_s=max(0.0, now_ms - record.at_ms) / 1000)
+
+
+def streak_by_notice(provider: str, raw: bytes, now_ms: float | None = None) -> Streak:
+    """A notice that the fleet has begun to fail, heard at the store's time `now_ms` if that is known; raises Malformed."""
+    try:
+        streak = _streak_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Malformed(str(error)) from None
+    since_s = max(0, max(streak.at_ms, now_ms or 0) - streak.since_ms) / 1000
+    return Streak(provider, streak.epoch, streak.failures, streak.workers, since_s)
 
 
 def _decode(raw: bytes) -> _Record:

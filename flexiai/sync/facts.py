@@ -51,9 +51,21 @@ class Facts:
         """The store answered our proposal."""
         told = verdict.told
         adoption = self._breakers[provider].settle(
-            sent, verdict.accepted, told.circuit, self._site.now(), told.left_s, held_s=told.held_s, age_s=told.age_s
+            sent,
+            verdict.accepted,
+            told.circuit,
+            self._site.now(),
+            told.left_s,
+            held_s=told.held_s,
+            age_s=told.age_s,
+            noted=verdict.noted,
         )
         self._tell(told, adoption, "reply", accepted=verdict.accepted)
+
+    def reported(self, verdict: Verdict) -> None:
+        """The store answered our report."""
+        if verdict.told.circuit.epoch > self._breakers[verdict.told.provider].circuit.epoch:
+            self._adopt(verdict.told, "reply", accepted=verdict.accepted)
 
     def changed(self, provider: str, change: Change | None) -> None:
         """A breaker was moved by the right to probe, or by its loss."""
@@ -70,13 +82,13 @@ class Facts:
             for told in self._waiting.pop(provider):
                 self.noticed(told)
 
-    def _adopt(self, told: Told, via: Literal["notice", "read"]) -> None:
+    def _adopt(self, told: Told, via: Literal["notice", "read", "reply"], *, accepted: bool = False) -> None:
         adoption = self._breakers[told.provider].adopt(
             told.circuit, self._site.now(), told.left_s, held_s=told.held_s, age_s=told.age_s
         )
         if via == "notice" and not adoption.news:
             self._ignore(told)
-        self._tell(told, adoption, via)
+        self._tell(told, adoption, via, accepted=accepted)
 
     def _ignore(self, told: Told) -> None:
         known = self._breakers[told.provider].circuit.epoch

@@ -18,7 +18,7 @@ from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import Circuit
 from flexiai.errors import SyncError
 from flexiai.events import RecordRestored
-from flexiai.sync.bus import Bus, Subscription, Told
+from flexiai.sync.bus import Bus, Notice, Streak, Subscription, Told
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
@@ -26,7 +26,8 @@ from flexiai.sync.watch import end
 
 
 class Listener:
-    """One worker's ear. `joined` is called whenever it is subscribed and has read all records."""
+    """One worker's ear. `joined` is called whenever it is subscribed and has read all records, `failing` when the fleet
+    begins to fail on a provider."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Listener:
         link: Link,
         *,
         joined: Callable[[], None],
+        failing: Callable[[Streak], None],
     ) -> None:
         self._site = site
         self._bus = bus
@@ -44,6 +46,7 @@ class Listener:
         self._facts = facts
         self._link = link
         self._joined = joined
+        self._failing = failing
         self._backoff = site.backoff()
 
     async def run(self) -> None:
@@ -98,13 +101,19 @@ class Listener:
         while True:
             ping_at = self._site.now() + self._site.config.health_interval_s
             while (left_s := ping_at - self._site.now()) > 0:
-                told = await subscription.next(left_s)
-                if told is not None:
-                    self._facts.noticed(told)
+                notice = await subscription.next(left_s)
+                if notice is not None:
+                    self._hear(notice)
             asked_at = self._site.now()
-            for told in await subscription.ping(self._site.config.pong_timeout_s):
-                self._facts.noticed(told)
+            for notice in await subscription.ping(self._site.config.pong_timeout_s):
+                self._hear(notice)
             self._link.viewed(asked_at)
+
+    def _hear(self, notice: Notice) -> None:
+        if isinstance(notice, Streak):
+            self._failing(notice)
+        else:
+            self._facts.noticed(notice)
 
     async def _reconcile(self) -> None:
         while True:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from flexiai.core.circuit import Circuit, Proposal, decide, reseed
+from flexiai.core.circuit import Circuit, Proposal, reseed
+from flexiai.core.evidence import Evidence, Report, Terms, hear, judge
 from flexiai.errors import SyncError
-from flexiai.sync.bus import Round, Told, Verdict
+from flexiai.sync.bus import Notice, Round, Streak, Told, Verdict
 
 _NOTHING = Round()
 
@@ -33,6 +34,7 @@ class MemoryStore:
 
     now: Callable[[], float]
     records: dict[str, Circuit] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
     leases: dict[str, _Lease] = field(default_factory=dict)
     listeners: list[MemorySubscription] = field(default_factory=list)
 
@@ -44,9 +46,13 @@ class MemoryStore:
         """Store and tell everybody, if there is something new."""
         if circuit is not None:
             self.records[provider] = circuit
-            for listener in tuple(self.listeners):
-                listener.hear(self.told(provider))
+            self.publish(self.told(provider))
         return Verdict(circuit is not None, self.told(provider))
+
+    def publish(self, notice: Notice) -> None:
+        """Tell everybody who listens."""
+        for listener in tuple(self.listeners):
+            listener.hear(notice)
 
     def lease(self, provider: str) -> _Lease | None:
         """The lease on a provider, unless it has expired."""
@@ -63,14 +69,14 @@ class MemorySubscription:
 
     def __init__(self, providers: tuple[str, ...]) -> None:
         self._providers = frozenset(providers)
-        self._notices: asyncio.Queue[Told] = asyncio.Queue()
+        self._notices: asyncio.Queue[Notice] = asyncio.Queue()
 
-    def hear(self, told: Told) -> None:
+    def hear(self, notice: Notice) -> None:
         """A notice arrives."""
-        if told.provider in self._providers:
-            self._notices.put_nowait(told)
+        if notice.provider in self._providers:
+            self._notices.put_nowait(notice)
 
-    async def next(self, timeout_s: float) -> Told | None:
+    async def next(self, timeout_s: float) -> Notice | None:
         """The next notice, or None when none came in time."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -78,7 +84,7 @@ class MemorySubscription:
         except TimeoutError:
             return None
 
-    async def ping(self, timeout_s: float) -> list[Told]:
+    async def ping(self, timeout_s: float) -> list[Notice]:
         """Always alive; the notices that wait."""
         return [self._notices.get_nowait() for _ in range(self._notices.qsize())]
 
@@ -105,9 +111,21 @@ class MemoryBus:
         return {provider: self._open.told(provider) for provider in self._store.records}
 
     async def propose(self, provider: str, proposal: Proposal, age_s: float) -> Verdict:
-        """`core.circuit.decide`, at once."""
-        stored = self._open.told(provider).circuit
-        return self._store.keep(provider, decide(stored, proposal, round(age_s * 1000), self._store.now_ms()))
+        """`core.evidence.judge`, at once."""
+        store, stored, held = self._open, self._open.told(provider).circuit, self._held(provider)
+        after, accepted, noted = judge(held, stored, proposal, round(age_s * 1000), store.now_ms())
+        store.evidence[provider] = after
+        return replace(store.keep(provider, accepted), noted=noted)
+
+    async def report(self, provider: str, report: Report, terms: Terms) -> Verdict:
+        """`core.evidence.hear`, at once."""
+        store, stored, now_ms = self._open, self._open.told(provider).circuit, self._store.now_ms()
+        after, opened, begun = hear(self._held(provider), stored, report, terms, now_ms)
+        store.evidence[provider] = after
+        if begun:
+            store.publish(Streak(provider, stored.epoch, after.count, after.workers, (now_ms - after.first_ms) / 1000))
+        counted = opened.failure_count if opened else after.count if after.epoch == report.base == stored.epoch else 0
+        return replace(store.keep(provider, opened), failures=counted)
 
     async def restore(self, provider: str, circuit: Circuit) -> Verdict:
         """`core.circuit.reseed`, at once."""
@@ -151,6 +169,9 @@ class MemoryBus:
     async def aclose(self) -> None:
         """No further use."""
         self._closed = True
+
+    def _held(self, provider: str) -> Evidence:
+        return self._store.evidence.get(provider, Evidence())
 
     @property
     def _open(self) -> MemoryStore:

@@ -1,8 +1,9 @@
-"""What the failover client knows of sync: four verbs, none of which ever waits on a request's path.
+"""What the failover client knows of sync: a few verbs, none of which ever waits on a request's path.
 
 Rules
 -----
-* `announce`, `want_probe` and `status` are synchronous, O(1), and never fail: a Redis that is down is not their matter.
+* `announce`, `counted`, `want_probe` and `status` are synchronous, O(1), and never fail: a Redis that is down is not
+  their matter.
 * `start` is bounded by the join timeout, `aclose` by the operation timeout; between them sync minds its own business.
 """
 
@@ -47,6 +48,10 @@ class SyncPort(Protocol):
         """The provider's breaker has a proposal for the fleet; it is sent off the caller's path."""
         ...
 
+    def counted(self, provider: str, *, failed: bool) -> None:
+        """The provider's breaker has counted an outcome; whether the fleet is told is decided here."""
+        ...
+
     def want_probe(self, provider: str) -> bool:
         """Whether this worker may probe the provider now. False: it competes for that right in the background."""
         ...
@@ -69,6 +74,9 @@ class NoSync:
 
     def announce(self, provider: str) -> None:
         """There is nobody to tell."""
+
+    def counted(self, provider: str, *, failed: bool) -> None:
+        """Nobody counts with us."""
 
     def want_probe(self, provider: str) -> bool:
         """There is nobody to compete with."""

@@ -1,4 +1,4 @@
--- What transition.lua and restore.lua share; it is put before each of them.
+-- What the scripts that deal in records share; it is put before each of them.
 -- Numbers are written by %.0f: exact up to 2^53 on every Lua, and always the same text for the same record.
 
 local function store_time_ms()

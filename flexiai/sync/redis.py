@@ -21,6 +21,7 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 from flexiai.core.circuit import Circuit, Proposal
+from flexiai.core.evidence import VOTE_GRACE_MS, Report, Terms
 from flexiai.errors import SyncError
 from flexiai.sync import codec, scripts
 from flexiai.sync.address import Address
@@ -32,7 +33,8 @@ from flexiai.sync.target import target_of
 from flexiai.sync.way import way_to
 from flexiai.types import SyncConfig
 
-LATE = -1
+Keys = tuple[str, ...]
+LATE, ACCEPTED, NOTED = -1, 1, 2
 
 
 class RedisBus:
@@ -50,7 +52,9 @@ class RedisBus:
     @asynccontextmanager
     async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[RedisSubscription]:
         """Subscribed to the channels of `providers`, and confirmed by Redis, on entry."""
-        channels = {self._keys.channel(provider).encode(): provider for provider in providers}
+        channels = {self._keys.channel(p).encode(): (p, codec.told_by_notice) for p in providers} | {
+            self._keys.streaks(p).encode(): (p, codec.streak_by_notice) for p in providers
+        }
         subscription = RedisSubscription(self._way.connection(), channels, self._address, self._now_ms)
         try:
             await subscription.open(self._timeout_s)
@@ -60,7 +64,7 @@ class RedisBus:
 
     async def read(self) -> dict[str, Told]:
         """All records, in one round trip; one that is not a record is as good as absent."""
-        now_ms, flat = await self._listed(2, scripts.READ, self._keys.records)
+        now_ms, flat = await self._listed(2, scripts.READ, (self._keys.records,))
         self._hear_clock(now_ms)
         records: dict[str, Told] = {}
         for name, raw in zip(flat[::2], flat[1::2], strict=True):
@@ -76,6 +80,7 @@ class RedisBus:
         return await self._transition(
             scripts.TRANSITION,
             provider,
+            (self._keys.records, self._keys.evidence(provider)),
             self._latest_ms(),
             proposal.base,
             proposal.state.value,
@@ -89,13 +94,40 @@ class RedisBus:
             proposal.mode.value,
             proposal.held_for_ms,
             proposal.note,
+            proposal.quorum,
+            VOTE_GRACE_MS,
         )
+
+    async def report(self, provider: str, report: Report, terms: Terms) -> Verdict:
+        """Tell how this worker fares (report.lua)."""
+        status, raw, now_ms, failures = await self._listed(
+            4,
+            scripts.REPORT,
+            (self._keys.records, self._keys.evidence(provider)),
+            provider,
+            self._keys.channel(provider),
+            self._keys.streaks(provider),
+            self._latest_ms(),
+            report.base,
+            report.worker,
+            -1 if report.ok_ms is None else report.ok_ms,
+            report.open_for_ms,
+            report.rounds,
+            terms.threshold,
+            terms.window_ms,
+            terms.quorum,
+            *report.failed_ms,
+        )
+        self._hear_clock(now_ms)
+        self._in_time(status)
+        return Verdict(status == ACCEPTED, self._told(provider, raw, now_ms), failures=failures)
 
     async def restore(self, provider: str, circuit: Circuit) -> Verdict:
         """Write back what the store has lost (restore.lua)."""
         return await self._transition(
             scripts.RESTORE,
             provider,
+            (self._keys.records,),
             circuit.epoch,
             circuit.state.value,
             circuit.reason.value,
@@ -112,11 +144,11 @@ class RedisBus:
 
     async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
         """Take the probe lease if nobody has it (acquire.lua)."""
-        lease = self._keys.lease(provider)
+        keys = (self._keys.lease(provider),)
         ttl_ms, latest_ms = round(ttl_s * 1000), self._latest_ms()
-        status, now_ms, *so_far = await self._listed(2, scripts.ACQUIRE, lease, token, ttl_ms, latest_ms)
+        status, now_ms, *so_far = await self._listed(2, scripts.ACQUIRE, keys, token, ttl_ms, latest_ms)
         self._hear_clock(now_ms)
-        return Round(*so_far) if self._in_time(status) == 1 else None
+        return Round(*so_far) if self._in_time(status) == ACCEPTED else None
 
     async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         """Keep the probe lease; False if it is no longer ours."""
@@ -137,32 +169,37 @@ class RedisBus:
 
     async def _lease(self, script: Script, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
         ttl_ms = round(ttl_s * 1000)
-        return bool(await self._run(script, self._keys.lease(provider), token, ttl_ms, so_far.epoch, so_far.succeeded))
+        return bool(
+            await self._run(script, (self._keys.lease(provider),), token, ttl_ms, so_far.epoch, so_far.succeeded)
+        )
 
-    async def _transition(self, script: Script, provider: str, *arguments: str | int) -> Verdict:
+    async def _transition(self, script: Script, provider: str, keys: Keys, *arguments: str | int) -> Verdict:
         channel = self._keys.channel(provider)
-        status, raw, now_ms = await self._listed(3, script, self._keys.records, provider, channel, *arguments)
+        status, raw, now_ms = await self._listed(3, script, keys, provider, channel, *arguments)
         self._hear_clock(now_ms)
-        accepted = self._in_time(status) == 1
+        self._in_time(status)
+        return Verdict(status == ACCEPTED, self._told(provider, raw, now_ms), noted=status == NOTED)
+
+    def _told(self, provider: str, raw: bytes, now_ms: int) -> Told:
         try:
-            return Verdict(accepted, codec.told(provider, raw, now_ms))
+            return codec.told(provider, raw, now_ms)
         except Malformed as error:
             raise SyncError(f"Redis at {self._address} holds no record that we understand: {error}") from None
 
-    async def _listed(self, size: int, script: Script, key: str, *arguments: str | int) -> list[Any]:
+    async def _listed(self, size: int, script: Script, keys: Keys, *arguments: str | int) -> list[Any]:
         """The script's reply, a list of at least `size`; SyncError if it is none: no script of ours has run there."""
-        reply = await self._run(script, key, *arguments)
+        reply = await self._run(script, keys, *arguments)
         if not isinstance(reply, list) or len(reply) < size:
             raise SyncError(f"Redis at {self._address} does not answer as Redis does")
         return reply
 
-    async def _run(self, script: Script, key: str, *arguments: str | int) -> Any:
+    async def _run(self, script: Script, keys: Keys, *arguments: str | int) -> Any:
         """The script's reply, as redis-py has parsed it: lists, integers, bytes."""
         async with self._address.bounded(self._timeout_s):
             try:
-                return await self._way.execute("EVALSHA", script.sha, 1, key, *arguments)
+                return await self._way.execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
             except NoScriptError:
-                return await self._way.execute("EVAL", script.text, 1, key, *arguments)
+                return await self._way.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
     def _hear_clock(self, now_ms: int) -> None:
         self._store_ahead_s = now_ms / 1000 - asyncio.get_running_loop().time()
@@ -196,11 +233,17 @@ class _Keys:
     def __init__(self, prefix: str, *, one_slot: bool = False) -> None:
         name = (f"{prefix.removesuffix(':')}:" if prefix else "") + "circuit_breaker"
         self._base = "{" + name + "}" if one_slot else name
-        self._channels = f"{name}:state:"
+        self._channels = name
         self.records = f"{self._base}:records"
 
     def channel(self, provider: str) -> str:
-        return f"{self._channels}{provider}"
+        return f"{self._channels}:state:{provider}"
+
+    def streaks(self, provider: str) -> str:
+        return f"{self._channels}:streak:{provider}"
+
+    def evidence(self, provider: str) -> str:
+        return f"{self._base}:evidence:{provider}"
 
     def lease(self, provider: str) -> str:
         return f"{self._base}:lease:{provider}"

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from flexiai.errors import SyncError
-from flexiai.sync import codec
 from flexiai.sync.address import Address
-from flexiai.sync.bus import Told
+from flexiai.sync.bus import Notice
 from flexiai.sync.codec import Malformed, log_malformed
 
 
 class RedisSubscription:
-    """A live subscription to the channels of some providers (`channels`: channel to provider).
-
-    `now_ms` tells the store's time, if it is known.
-    """
+    """A live subscription to the channels of some providers. `channels`: each with its provider, and how to read what
+    is said there (Malformed: it cannot be read). `now_ms` tells the store's time, if it is known."""
 
     def __init__(
         self,
         connection: AbstractConnection,
-        channels: dict[bytes, str],
+        channels: Mapping[bytes, tuple[str, Callable[[str, bytes, float | None], Notice]]],
         address: Address,
         now_ms: Callable[[], float | None] = lambda: None,
     ) -> None:
@@ -38,7 +35,7 @@ class RedisSubscription:
         self._channels = channels
         self._address = address
         self._now_ms = now_ms
-        self._early: list[Told] = []  # came before the last channel was confirmed, newest first
+        self._early: list[Notice] = []  # came before the last channel was confirmed, newest first
         self._pings = 0
 
     async def open(self, timeout_s: float) -> None:
@@ -55,22 +52,22 @@ class RedisSubscription:
                     case message:
                         self._early[:0] = self._heard(message)
 
-    async def next(self, timeout_s: float) -> Told | None:
+    async def next(self, timeout_s: float) -> Notice | None:
         """The next notice, or None when none came in time. Raises SyncError when the subscription is lost."""
         if self._early:
             return self._early.pop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while (message := await self._receive(deadline - loop.time())) is not None:
-            for told in self._heard(message):
-                return told
+            for notice in self._heard(message):
+                return notice
         return None
 
-    async def ping(self, timeout_s: float) -> list[Told]:
+    async def ping(self, timeout_s: float) -> list[Notice]:
         """Prove that the subscription is alive; the notices that came meanwhile. SyncError without a pong in time."""
         self._pings += 1
         word = str(self._pings).encode()
-        heard: list[Told] = []
+        heard: list[Notice] = []
         if not self._connection.is_connected:  # redis-py would connect again here, subscribed to nothing
             raise SyncError(f"Redis at {self._address}: the subscription is closed")
         async with self._address.bounded(timeout_s):
@@ -91,13 +88,13 @@ class RedisSubscription:
         except (RedisError, OSError) as error:
             raise self._address.error(error) from None
 
-    def _heard(self, message: Any) -> list[Told]:
+    def _heard(self, message: Any) -> list[Notice]:
         """The fact in a message: one, or none when it is not a notice of ours."""
         match message:
             case [b"message", channel, bytes(raw)] if channel in self._channels:
-                provider = self._channels[channel]
+                provider, read = self._channels[channel]
                 try:
-                    return [codec.told_by_notice(provider, raw, self._now_ms())]
+                    return [read(provider, raw, self._now_ms())]
                 except Malformed as error:
                     log_malformed(channel.decode(), provider, error)
         return []

@@ -2,6 +2,7 @@
 
     listener    subscribes, reads, applies, restores                          one task, watched
     proposers   tell the store of local transitions                           one task a provider, watched
+    reporters   tell how this worker fares while a provider fails              one task a provider, watched
     gates       compete for the right to probe and keep it                    one task a provider, watched
     facts       brings what the store says to the breakers and tells of it
     link        knows how well all that goes
@@ -21,13 +22,14 @@ from flexiai.clock import clock_of
 from flexiai.core.breaker import Breaker
 from flexiai.errors import SyncError
 from flexiai.events import Event
-from flexiai.sync.bus import Bus
+from flexiai.sync.bus import Bus, Streak
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.listener import Listener
 from flexiai.sync.port import SyncStatus
 from flexiai.sync.probe_gate import ProbeGate
 from flexiai.sync.proposer import Proposer
+from flexiai.sync.reporter import Reporter
 from flexiai.sync.site import Site
 from flexiai.sync.watch import Watched, Work
 from flexiai.types import SyncConfig
@@ -55,7 +57,14 @@ class Replicator:
         self._joined = asyncio.Event()
         self._link = Link(self._site)
         facts = Facts(self._site, breakers, stirred=self.announce)
-        listener = Listener(self._site, bus, breakers, facts, self._link, joined=self._on_joined)
+        listener = Listener(
+            self._site, bus, breakers, facts, self._link, joined=self._on_joined, failing=self._on_failing
+        )
+        self._reporters = (
+            {provider: Reporter(self._site, breaker, bus, facts, self._link) for provider, breaker in breakers.items()}
+            if config.evidence == "fleet"
+            else {}
+        )
         self._proposers = {
             provider: Proposer(self._site, breaker, bus, facts, self._link) for provider, breaker in breakers.items()
         }
@@ -72,6 +81,7 @@ class Replicator:
         )
         self._hands = [
             *(self._hand(f"{worker}-propose-{name}", part.run) for name, part in self._proposers.items()),
+            *(self._hand(f"{worker}-report-{name}", part.run) for name, part in self._reporters.items()),
             *(self._hand(f"{worker}-probe-{name}", part.run) for name, part in self._gates.items()),
         ]
 
@@ -89,6 +99,11 @@ class Replicator:
         """The provider's breaker has changed by itself; the fleet is told off the caller's path."""
         self._proposers[provider].wake()
         self._gates[provider].stir()
+
+    def counted(self, provider: str, *, failed: bool) -> None:
+        """The provider's breaker has counted an outcome; the fleet is told off the caller's path, if it is news."""
+        if reporter := self._reporters.get(provider):
+            reporter.counted(failed=failed)
 
     def want_probe(self, provider: str) -> bool:
         """Whether this worker may probe the provider now. False: it competes for that right in the background."""
@@ -109,6 +124,10 @@ class Replicator:
         self._joined.set()
         for provider in self._proposers:
             self.announce(provider)
+
+    def _on_failing(self, streak: Streak) -> None:
+        if reporter := self._reporters.get(streak.provider):
+            reporter.heard(streak)
 
     def _now(self) -> float:
         return (self._clock or clock_of(asyncio.get_running_loop()))()

@@ -21,7 +21,8 @@ def _script(*names: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-TRANSITION = _script("record", "transition")
+TRANSITION = _script("record", "evidence", "transition")
+REPORT = _script("record", "evidence", "report")
 RESTORE = _script("record", "restore")
 READ = _script("read")
 ACQUIRE = _script("lease", "acquire")

@@ -1,11 +1,13 @@
 -- A worker proposes a transition: compare, store and publish in one step.
--- The rule is flexiai.core.circuit.decide; tests/contracts holds the two together.
+-- The rules are flexiai.core.evidence.judge and flexiai.core.circuit.decide; tests/contracts holds them together.
 --
--- KEYS  1 the hash of all records
+-- KEYS  1 the hash of all records  2 the evidence
 -- ARGV  1 provider  2 channel  3 latest store time at which this still counts (0: any time)
 --       4 base epoch  5 state  6 reason  7 worker  8 age of the evidence  9 open_for  (milliseconds)
 --       10 failure_count  11 rounds  12 forced (1 or 0)  13 mode  14 held_for (milliseconds)  15 note
--- Returns {1 accepted | 0 the stored record stands | -1 too late, nothing was compared; the record held now; store time}
+--       16 quorum  17 how long a vote stands beyond open_for (milliseconds)
+-- Returns {1 accepted | 0 the stored record stands | 2 it stands, and this was noted as a vote | -1 too late, nothing
+--          was compared; the record held now; store time}
 
 local now_ms = store_time_ms()
 local stored = stored_record(KEYS[1], ARGV[1])
@@ -39,8 +41,24 @@ local function accepts()
   return seen_ms > stored.since_ms
 end
 
+local quorum = tonumber(ARGV[16])
+local asks_quorum = not forced and quorum > 1 and stored.state == 'CLOSED'
+
+if asks_quorum and state == 'CLOSED' and base <= stored.epoch then
+  redis.call('HDEL', KEYS[2], 'f:' .. ARGV[7], 'v:' .. ARGV[7])
+  return {0, record_text(stored), now_ms}
+end
 if not accepts() then
   return {0, record_text(stored), now_ms}
+end
+if asks_quorum and state == 'OPEN' then
+  local held = held_evidence(KEYS[2], stored.epoch, now_ms)
+  held.votes[ARGV[7]] = seen_ms + tonumber(ARGV[9]) + tonumber(ARGV[17])
+  if size(held.votes) < quorum then
+    keep_evidence(KEYS[2], stored.epoch, held, now_ms, math.max(1, redis.call('PTTL', KEYS[2])))
+    return {2, record_text(stored), now_ms}
+  end
+  redis.call('DEL', KEYS[2])
 end
 
 -- An operator's hold goes on under whatever workers find; where the store has lost it, by the word of who knows it.

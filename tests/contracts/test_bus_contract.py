@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -13,14 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, decide, reseed
+from flexiai.core.evidence import VOTE_GRACE_MS, Evidence, Report, Terms, hear, judge
 from flexiai.sync import scripts
 from flexiai.sync.bus import Bus, Round
 from flexiai.sync.codec import told
 from flexiai.sync.memory import MemoryBus, MemoryStore
-from flexiai.sync.redis import RedisBus
+from flexiai.sync.redis import NOTED, RedisBus
 from flexiai.types import SyncConfig
 from harness.real.redis_server import RedisServer
 from tests.contracts.bus_contract import Rule, each_rule, sit
+from tests.contracts.redis_twins import SimWire, free_sim
+
+Step = tuple[Proposal, int, int] | tuple[Report, Terms, int] | Circuit
 
 _prefixes = itertools.count()
 
@@ -71,6 +76,7 @@ _proposals = st.builds(
     failure_count=_small,
     rounds=_small,
     forced=st.booleans(),
+    quorum=st.integers(1, 3),
     mode=_modes,
     held_for_ms=_small,
     note=_notes,
@@ -90,9 +96,21 @@ _circuits = st.builds(
     held_for_ms=_small,
     note=_notes,
 )
+_reports = st.builds(
+    Report,
+    base=_small | st.just(_T0_MS),
+    worker=st.sampled_from(["a", "b", "ü v:c"]),
+    failed_ms=st.lists(st.integers(0, 6), max_size=3).map(lambda ages: tuple(sorted(ages, reverse=True))),
+    ok_ms=st.none() | st.integers(0, 6),
+    open_for_ms=_small,
+    rounds=_small,
+)
+_terms = st.builds(Terms, threshold=st.integers(1, 4), window_ms=st.integers(1, 8), quorum=st.integers(1, 3))
 _steps = st.lists(
     st.one_of(
         st.tuples(_proposals, st.integers(0, 3), st.integers(0, 3)),  # proposal, its age, time that passes before
+        st.tuples(_reports, _terms, st.integers(0, 3)),
+        st.tuples(_reports, _terms, st.integers(0, 3)),
         _circuits,
     ),
     min_size=1,
@@ -100,28 +118,56 @@ _steps = st.lists(
 )
 
 
-class FrozenRedis:
-    """The very scripts, on a real server, with a clock that the test sets: ages can then be equal to the millisecond."""
+class Frozen:
+    """The very scripts, with a clock that the test sets: ages can then be equal to the millisecond."""
 
-    def __init__(self, port: int) -> None:
-        self.client = redis.Redis(host="127.0.0.1", port=port, protocol=2)
+    def __init__(self, server: RedisServer | None) -> None:
+        """On that server, or on a simulated one."""
         self.key = f"frozen-{next(_prefixes)}"
+        self.client = redis.Redis(host="127.0.0.1", port=server.port, protocol=2) if server else None
+        self.wire = SimWire(free_sim()[0])
 
-    def run(self, script: scripts.Script, now_ms: int, *arguments: str | int) -> tuple[int, Circuit]:
+    def ask(self, *words: str | int) -> Any:
+        return self.client.execute_command(*words) if self.client else parsed(self.wire.ask(*words))
+
+    def run(
+        self, script: scripts.Script, now_ms: int, *arguments: str | int, keys: tuple[str, ...] = ()
+    ) -> tuple[int, Circuit, int, bool]:
+        """Status, record, failures that stand, and whether a streak was told of."""
         frozen = f"{{'{now_ms // 1000}', '{now_ms % 1000 * 1000 + 999}'}}"
         text = script.text.replace("redis.call('TIME')", frozen)
         assert frozen in text
-        status, raw, at_ms = self.client.eval(text, 1, self.key, "p", "channel", *arguments)
+        text = text.replace("redis.call('PEXPIRE', key, ", "tostring(")  # the server's own clock goes on
+        text = text.replace("redis.call('PUBLISH', ARGV[3], ", "redis.call('SET', KEYS[3], ")
+        words = ("EVAL", text, 1 + len(keys), self.key, *keys, "p", "channel", *arguments)
+        status, raw, at_ms, *failures = self.ask(*words)
         assert at_ms == now_ms
-        return status, told("p", raw, at_ms).circuit
+        begun = bool(self.ask("DEL", f"{self.key}:streak"))
+        return status, told("p", raw, at_ms).circuit, *(failures or [0]), begun
 
-    def propose(self, p: Proposal, age_ms: int, now_ms: int, latest_ms: int = 0) -> tuple[int, Circuit]:
+    @property
+    def _keys(self) -> tuple[str, str]:
+        return (f"{self.key}:evidence", f"{self.key}:streak")
+
+    def report(self, r: Report, terms: Terms, now_ms: int) -> tuple[int, Circuit, int, bool]:
+        return self.run(
+            scripts.REPORT, now_ms, "streaks", 0, r.base, r.worker, -1 if r.ok_ms is None else r.ok_ms, r.open_for_ms, r.rounds,
+            terms.threshold, terms.window_ms, terms.quorum, *r.failed_ms, keys=self._keys,
+        )  # fmt: skip
+
+    def forget(self) -> None:
+        self.ask("DEL", self.key, *self._keys)
+        if self.client:
+            self.client.close()
+
+    def propose(self, p: Proposal, age_ms: int, now_ms: int, latest_ms: int = 0) -> tuple[int, Circuit, int, bool]:
         return self.run(
             scripts.TRANSITION, now_ms, latest_ms, p.base, p.state.value, p.reason.value, p.worker, age_ms,
             p.open_for_ms, p.failure_count, p.rounds, int(p.forced), p.mode.value, p.held_for_ms, p.note,
+            p.quorum, VOTE_GRACE_MS, keys=self._keys,
         )  # fmt: skip
 
-    def restore(self, c: Circuit, now_ms: int) -> tuple[int, Circuit]:
+    def restore(self, c: Circuit, now_ms: int) -> tuple[int, Circuit, int, bool]:
         return self.run(
             scripts.RESTORE, now_ms, c.epoch, c.state.value, c.reason.value, c.worker, c.since_ms,
             c.open_for_ms, c.failure_count, c.rounds, c.mode.value, c.held_at_ms, c.held_for_ms, c.note,
@@ -131,44 +177,72 @@ class FrozenRedis:
 @pytest.mark.real
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_steps)
-def test_lua_and_core_give_the_same_verdicts(
-    any_redis: RedisServer, steps: list[tuple[Proposal, int, int] | Circuit]
-) -> None:
-    store = FrozenRedis(any_redis.port)
-    now_ms, held = _T0_MS, Circuit()
+def test_lua_and_core_give_the_same_verdicts(any_redis: RedisServer, steps: list[Step]) -> None:
+    agree(Frozen(any_redis), steps)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=_steps)
+def test_simulated_lua_and_core_give_the_same_verdicts(steps: list[Step]) -> None:
+    agree(Frozen(None), steps)
+
+
+def agree(store: Frozen, steps: list[Step]) -> None:
+    now_ms, held, evidence = _T0_MS, Circuit(), Evidence()
     for step in steps:
+        noted, failures, begun = False, 0, False
         if isinstance(step, Circuit):
             new = reseed(held, step)
             answer = store.restore(step, now_ms)
         else:
-            proposal, age_ms, passed_ms = step
-            now_ms += passed_ms
-            new = decide(held, proposal, age_ms, now_ms)
-            answer = store.propose(proposal, age_ms, now_ms)
+            now_ms += step[2]
+            if isinstance(step[0], Report):
+                report = replace(step[0], base=held.epoch if step[0].base == _T0_MS else step[0].base)
+                evidence, new, begun = hear(evidence, held, report, step[1], now_ms)
+                stands = report.base == held.epoch and held.state is State.CLOSED
+                failures = new.failure_count if new else evidence.count if stands else 0
+                answer = store.report(report, step[1], now_ms)
+            else:
+                evidence, new, noted = judge(evidence, held, step[0], step[1], now_ms)
+                answer = store.propose(step[0], step[1], now_ms)
         held = new or held
-        assert answer == (int(new is not None), held)
-    store.client.delete(store.key)
-    store.client.close()
+        assert answer == (NOTED if noted else int(new is not None), held, failures, begun)
+    store.forget()
+
+
+def parsed(reply: bytes) -> Any:
+    """A reply of integers, strings and arrays of them."""
+    lines = iter(reply.split(b"\r\n"))
+
+    def value() -> Any:
+        line = next(lines)
+        kind, rest = line[:1], line[1:]
+        assert kind in (b":", b"$", b"*"), reply
+        if kind == b"*":
+            return [value() for _ in range(int(rest))]
+        return int(rest) if kind == b":" else next(lines)
+
+    return value()
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("rubbish", ["", "no json", "[1]", "null", '"x"', '{"epoch":"9"}', '{"epoch":9.5e999}', "{}"])
 def test_rubbish_in_the_store_gives_way_to_the_first_proposal(any_redis: RedisServer, rubbish: str) -> None:
-    store = FrozenRedis(any_redis.port)
-    store.client.hset(store.key, "p", rubbish)
+    store = Frozen(any_redis)
+    store.ask("HSET", store.key, "p", rubbish)
     proposal = Proposal(base=3, state=State.OPEN, reason=Cause.FAILURE_RATE, worker="w", seen_at=0.0)
-    assert store.propose(proposal, 0, _T0_MS) == (1, decide(Circuit(), proposal, 0, _T0_MS))
-    store.client.close()
+    assert store.propose(proposal, 0, _T0_MS) == (1, decide(Circuit(), proposal, 0, _T0_MS), 0, False)
+    store.forget()
 
 
 @pytest.mark.real
 def test_a_proposal_that_comes_too_late_changes_nothing(any_redis: RedisServer) -> None:
-    store = FrozenRedis(any_redis.port)
+    store = Frozen(any_redis)
     proposal = Proposal(base=0, state=State.OPEN, reason=Cause.FAILURE_RATE, worker="w", seen_at=0.0, forced=True)
-    assert store.propose(proposal, 0, _T0_MS, latest_ms=_T0_MS - 1) == (-1, Circuit())
-    assert store.client.hgetall(store.key) == {}
+    assert store.propose(proposal, 0, _T0_MS, latest_ms=_T0_MS - 1) == (-1, Circuit(), 0, False)
+    assert store.ask("EXISTS", store.key) == 0
     assert store.propose(proposal, 0, _T0_MS, latest_ms=_T0_MS)[0] == 1
-    store.client.close()
+    store.forget()
 
 
 # --- leases: the same random words to memory and to Redis, the same answers ------------------------------------------

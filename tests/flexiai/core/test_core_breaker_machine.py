@@ -45,8 +45,13 @@ class BreakerMachine(RuleBasedStateMachine):
 
     permits = Bundle("permits")
 
-    @initialize(threshold=st.integers(1, 4), probes=st.integers(1, 3), ramp_s=st.sampled_from([0, 20]))
-    def begin(self, threshold: int, probes: int, ramp_s: float) -> None:
+    @initialize(
+        threshold=st.integers(1, 4),
+        probes=st.integers(1, 3),
+        ramp_s=st.sampled_from([0, 20]),
+        quorum=st.integers(1, 2),
+    )
+    def begin(self, threshold: int, probes: int, ramp_s: float, quorum: int) -> None:
         self.rules = BreakerConfig(
             failure_threshold=threshold,
             half_open_max_calls=probes,
@@ -54,7 +59,8 @@ class BreakerMachine(RuleBasedStateMachine):
             reset_timeout_s=5,
             ramp_s=ramp_s,
         )
-        self.breaker = Breaker("p", self.rules, "w")
+        self.breaker = Breaker("p", self.rules, "w", quorum)
+        self.quorum = quorum
         self.now = 100.0
         self.out: list[Permit] = []
         self.left_alone_until = -math.inf
@@ -190,7 +196,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def news(self, ahead: int, state: State, reason: Cause, left_s: float) -> None:
         b, fact = self.breaker, self._fact(ahead, state, reason)
         contradicted = b.proposal is not None and (b.proposal.state is not state or b.proposal.forced)
-        contradicted |= state is CLOSED and self._left_alone()
+        contradicted |= state is CLOSED and (self._left_alone() or b.private)
         before = b.state
         adoption = b.adopt(fact, self.now, left_s)
         assert adoption.news
@@ -270,15 +276,17 @@ class BreakerMachine(RuleBasedStateMachine):
         self._heard(adoption, left_s)
 
     @precondition(lambda self: self.sent is not None and not self.sent.forced)
-    @rule(ahead=st.integers(0, 2), state=st.sampled_from([CLOSED, OPEN]), left_s=SECONDS)
-    def overruled(self, ahead: int, state: State, left_s: float) -> None:
+    @rule(ahead=st.integers(0, 2), state=st.sampled_from([CLOSED, OPEN]), left_s=SECONDS, noted=st.booleans())
+    def overruled(self, ahead: int, state: State, left_s: float, noted: bool) -> None:
         b, sent, pending = self.breaker, self._answered(), self.breaker.proposal
         fact = self._fact(ahead, state, Cause.CONSECUTIVE_FAILURES) if ahead else b.circuit
         left_alone = self._left_alone()
-        adoption = b.settle(sent, False, fact, self.now, left_s)
+        noted = noted and self.quorum > 1 and sent.state is OPEN and fact.state is CLOSED
+        adoption = b.settle(sent, False, fact, self.now, left_s, noted=noted)
         assert adoption.news == bool(ahead)
         if pending == sent:
-            assert (b.state is CLOSED) == (fact.state is CLOSED and not left_alone)
+            assert b.private or (b.state is CLOSED) == (fact.state is CLOSED and not left_alone)
+            assert not noted or b.private == (b.state is not CLOSED)
         elif pending is not None and pending.state is not fact.state:
             assert b.proposal == pending
         self._heard(adoption, left_s)
@@ -331,8 +339,15 @@ class BreakerMachine(RuleBasedStateMachine):
         assert b.probes_in_flight == under_way <= self.rules.half_open_max_calls
 
     @invariant()
-    def it_disagrees_with_the_fleet_only_over_a_proposal(self) -> None:
+    def it_disagrees_with_the_fleet_only_over_a_proposal_or_in_private(self) -> None:
         b = self.breaker
+        if b.private:
+            assert self.quorum > 1
+            assert b.state is not CLOSED
+            assert b.circuit.state is CLOSED
+            return
+        if self.quorum > 1 and b.proposal is not None and b.proposal.forced:
+            return  # an operator's word waits, and says nothing of what this worker then found for itself
         said = b.circuit.state if b.proposal is None else b.proposal.state
         assert (b.state is CLOSED) == (said is CLOSED)
 

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 from flexiai.core.breaker import Breaker, Permit
 from flexiai.core.circuit import Circuit, Proposal, State
+from flexiai.core.evidence import Report, Terms
 from flexiai.core.outcome import Outcome
 from flexiai.errors import SyncError
 from flexiai.events import Event
-from flexiai.sync.bus import Bus, Round, Subscription, Told, Verdict
+from flexiai.sync.bus import Bus, Notice, Round, Subscription, Told, Verdict
 from flexiai.sync.replicator import Replicator
 from flexiai.transitions import transition_event
 from flexiai.types import BreakerConfig, SyncConfig
@@ -51,7 +52,7 @@ class Worker:
     def __init__(self, name: str, bus: Bus, config: SyncConfig = QUICK, rules: BreakerConfig = RULES) -> None:
         self.name = name
         self.events: list[Event] = []
-        self.breaker = Breaker("p", rules, name)
+        self.breaker = Breaker("p", rules, name, config.open_quorum)
         self.replicator = Replicator(
             bus=bus, breakers={"p": self.breaker}, config=config, emit=self.events.append, worker=name, rng=Random(name)
         )
@@ -81,9 +82,12 @@ class Worker:
         self.ends(permit, outcome)
 
     def ends(self, permit: Permit, outcome: Outcome) -> None:
-        if change := self.breaker.record(permit, outcome, self.now()).transition:
+        recorded = self.breaker.record(permit, outcome, self.now())
+        if change := recorded.transition:
             self.events.append(transition_event(change, provider="p", worker=self.name, t=self.now()))
             self.replicator.announce("p")
+        if recorded.counted and outcome is not Outcome.NEUTRAL:
+            self.replicator.counted("p", failed=outcome is not Outcome.SUCCESS)
 
     def reset(self) -> None:
         self.breaker.reset(self.now())
@@ -128,6 +132,7 @@ class Faulty:
         self.lossy = False
         self.bug: Exception | None = None
         self.proposed: list[Proposal] = []
+        self.reported: list[Report] = []
 
     @asynccontextmanager
     async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[Subscription]:
@@ -143,6 +148,11 @@ class Faulty:
         self.proposed.append(proposal)
         self._check()
         return await self._bus.propose(provider, proposal, age_s)
+
+    async def report(self, provider: str, report: Report, terms: Terms) -> Verdict:
+        self.reported.append(report)
+        self._check()
+        return await self._bus.report(provider, report, terms)
 
     async def restore(self, provider: str, circuit: Circuit) -> Verdict:
         self._check()
@@ -182,7 +192,7 @@ class FaultySubscription:
         self._bus = bus
         self._subscription = subscription
 
-    async def next(self, timeout_s: float) -> Told | None:
+    async def next(self, timeout_s: float) -> Notice | None:
         self._bus._check()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -193,7 +203,7 @@ class FaultySubscription:
                         return told
         return None
 
-    async def ping(self, timeout_s: float) -> list[Told]:
+    async def ping(self, timeout_s: float) -> list[Notice]:
         self._bus._check()
         heard = await self._subscription.ping(timeout_s)
         return [] if self._bus.lossy else heard
