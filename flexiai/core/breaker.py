@@ -415,7 +415,8 @@ class Breaker:
         self.reason, self.reporter, self.since = reason, reporter, since
 
     def _move(self, to: State, cause: Cause, now: float, open_for_s: float = 0.0) -> Change:
-        change = Change(self.state, to, cause, self.circuit.epoch, open_for_s, self.failure_count, self.private)
+        private = self.private and cause not in (Cause.SYNC, Cause.RESET)
+        change = Change(self.state, to, cause, self.circuit.epoch, open_for_s, self.failure_count, private)
         self.state = to
         self.private = self.private and to is not State.CLOSED
         if cause is Cause.SYNC:

@@ -1,10 +1,11 @@
 """`converges`: after the last fault has healed, all live workers hold the same record within the bound.
 
 Judged per provider and worker when the observation ends, against the newest record that any survivor holds. A worker
-agrees when it applied exactly that record and its breaker says the same (HALF_OPEN is the probing worker's own form of
-OPEN). Who disagrees is in breach once `settle` has passed since the last Redis or worker fault, and `propagate` since
-the record appeared, since the worker was ready, and since its own last change; before that it is undecided. While a
-Redis fault lasts to the end there is no agreement to demand.
+agrees when it applied exactly that record and its breaker says the same. HALF_OPEN is the probing worker's own form of
+OPEN; and where the fleet asks a quorum, a worker may in private keep away from what the record says is CLOSED. Who
+disagrees is in breach once `settle` has passed since the last Redis or worker fault, and `propagate` since the record
+appeared, since the worker was ready, and since its own last change; before that it is undecided. While a Redis fault
+lasts to the end there is no agreement to demand.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def look(case: Case, tally: Tally) -> None:
 
 def _judge(case: Case, life: Life, held: RecordApplied | None, newest: RecordApplied, tally: Tally) -> None:
     state = case.state(life.worker, newest.provider, case.observed_until)
-    if held is not None and _same(held, newest) and _matches(state, newest.state):
+    private = newest.state is State.CLOSED and _in_private(case, life, newest.provider)
+    if held is not None and _same(held, newest) and (private or _matches(state, newest.state)):
         tally.checked += 1
         return
     if any(not w.healed and w.touches(life) for w in case.redis_windows):
@@ -59,6 +61,12 @@ def _deadline(case: Case, life: Life, newest: RecordApplied) -> float:
 def _own(change: Transition) -> bool:
     """Whether the worker changed its mind by itself, which the fleet has yet to learn."""
     return change.to is not State.HALF_OPEN and change.cause not in (Cause.SYNC, Cause.PROBE_ABANDONED)
+
+
+def _in_private(case: Case, life: Life, provider: str) -> bool:
+    """Whether its last change was its own affair, by a rule that the scenario has."""
+    changes = [c for c in case.index.transitions.get((life.worker, provider), []) if c.t <= case.observed_until]
+    return case.scenario.sync.open_quorum > 1 and bool(changes) and changes[-1].private
 
 
 def _held(case: Case, life: Life, provider: str) -> RecordApplied | None:

@@ -5,10 +5,15 @@
 * CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
   attempts since it was last CLOSED anew.
 * What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word.
+* A record that the fleet's evidence opened (no worker changed to OPEN by itself) needs as many failures, counted over
+  all workers since one of them last closed the provider; and as many workers as the quorum asks, if none has voted.
+* Only where a quorum is asked for may a change be private, and only a worker's own.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
 """
 
 from __future__ import annotations
+
+import math
 
 from flexiai.core.circuit import Cause, Mode, State
 from flexiai.events import Transition
@@ -39,6 +44,7 @@ def look(case: Case, tally: Tally) -> None:
         for change in changes:
             tally.checked += 1
             _edge(change, before, tally)
+            _privacy(case, change, tally)
             if change.cause is Cause.SYNC:
                 _told(case, change, tally)
             elif change.to is not State.OPEN and change.cause is not Cause.RESET:
@@ -48,6 +54,42 @@ def look(case: Case, tally: Tally) -> None:
                 _threshold(case, change, seen, tally)
             before = change.to
             since = change.t if change.to is State.CLOSED else since
+
+    for provider in case.providers:
+        _by_evidence(case, provider, failures, tally)
+
+
+def _privacy(case: Case, change: Transition, tally: Tally) -> None:
+    if change.private and (case.scenario.sync.open_quorum < 2 or change.cause is Cause.SYNC):
+        text = (
+            f"{change.worker} went from {change.frm} to {change.to} on {change.provider} in private, without a reason"
+        )
+        tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
+
+
+def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list[float]], tally: Tally) -> None:
+    """Each record that opened the provider although its worker had not."""
+    if any(life.died for life in case.lives.values()):
+        return  # what a killed worker had told may be in no journal
+    changes = [c for c in case.changes(provider) if c.cause is not Cause.SYNC]
+    seen: set[int] = set()
+    for record in case.applied(provider):
+        known = record.epoch in seen
+        seen.add(record.epoch)
+        if known or record.state is not State.OPEN or record.reason is not Cause.CONSECUTIVE_FAILURES:
+            continue
+        before = [c for c in changes if c.t <= record.t]
+        since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
+        own = [c for c in before if c.t >= since and c.to is State.OPEN]
+        if any(c.worker == record.origin for c in own):
+            continue
+        tally.checked += 1
+        told = [sum(since <= t <= record.t for t in at) for (_, p), at in failures.items() if p == provider]
+        workers = sum(n > 0 for n in told)
+        few = workers < case.scenario.sync.open_quorum and not any(c.private for c in own)
+        if few or sum(told) < case.scenario.breaker.failure_threshold:
+            text = f"{provider} was opened by the fleet's evidence of {sum(told)} failures, of {workers} workers"
+            tally.violate(record.t, text, record, worker=record.origin, provider=provider)
 
 
 def _edge(change: Transition, before: State, tally: Tally) -> None:

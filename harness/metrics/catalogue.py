@@ -58,6 +58,13 @@ METRICS: dict[str, Metric] = {
         "count",
         "failing attempts on a provider while a fault spoiled it, probes left out, beyond failure_threshold per outage",
     ),
+    "attempts_to_open": Metric(
+        "count",
+        "failing attempts of the fleet in a row that had ended when a provider was opened (the most of any fault)",
+    ),
+    "attempts_in_flight_at_open": Metric(
+        "count", "failing attempts that were under way then, and nobody could spare (the most of any fault)"
+    ),
     "stale_attempts": Metric(
         "count", "attempts on a provider after a first worker had opened it, by workers that had not heard yet"
     ),
@@ -69,11 +76,13 @@ METRICS: dict[str, Metric] = {
     ),
     "opens": Metric("count", "times a provider was opened for the fleet, the re-openings by probes left out"),
     "reopens": Metric("count", "probe rounds that failed"),
+    "private_opens": Metric("count", "times a worker opened a provider for itself alone, the fleet asking a quorum"),
     "closes": Metric("count", "times a provider was closed for the fleet", "neither"),
     "transitions": Metric("count", "records that the fleet's store accepted", "neither"),
+    "evidence_reports": Metric("count", "times a worker told the store how it fares with a provider"),
     **_quantiles(
         "sync_latency",
-        "from the first worker's transition until another worker, connected and running, applied its record",
+        "from a first worker's transition (or report) until another one, connected and running, applied its record",
         "p50",
         "p90",
         "p99",

@@ -1,18 +1,22 @@
 """What outages cost: detection, attempts in vain, probes, recovery.
 
-A provider's *opening* is one stretch of the fleet's time: from a first worker's own change from CLOSED to OPEN until a
-first worker closes it again by a probe that succeeded or by a reset. Workers that trip meanwhile open nothing new.
+A provider's *opening* is one stretch of the fleet's time: from a first worker's own change from CLOSED to OPEN, or from
+the report by which the fleet's evidence opened it, until a first worker closes it again by a probe that succeeded or by
+a reset. Workers that trip meanwhile open nothing new; what a worker does in private opens and closes nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from flexiai.core.circuit import Cause, State
 from flexiai.events import Transition
 from harness.checkers.case import Case
+from harness.checkers.requests import Attempt
 from harness.checkers.spans import Span, meets_any
 from harness.checkers.windows import Window
+from harness.metrics.sync import made
 
 Figures = dict[str, float | None]
 
@@ -24,13 +28,31 @@ def openings(case: Case, provider: str) -> list[Span]:
     """The stretches during which the provider was open for the fleet; the last one may last to infinity."""
     found: list[Span] = []
     began: float | None = None
-    for change in case.changes(provider):
-        if began is None and change.to is State.OPEN and change.frm is State.CLOSED and change.cause is not Cause.SYNC:
-            began = change.t
-        elif began is not None and change.to is State.CLOSED and change.cause in _CLOSING:
-            found.append(Span(began, change.t))
-            began = None
+    closed_on = -1.0
+    for t, closes, epoch in sorted(_turns(case, provider)):
+        if began is None and not closes and epoch > closed_on:
+            began = t
+        elif began is not None and closes:
+            found.append(Span(began, t))
+            began, closed_on = None, epoch
     return [*found, Span(began, math.inf)] if began is not None else found
+
+
+def _turns(case: Case, provider: str) -> Iterator[tuple[float, bool, float]]:
+    """What may open or close a provider for the fleet: (when, closes it?, the epoch it stands on or says).
+
+    A worker's own opening is news whatever it stands on; a record is, unless it is older than the closing.
+    """
+    for change in case.changes(provider):
+        if change.private:
+            continue
+        if change.to is State.OPEN and change.frm is State.CLOSED and change.cause is not Cause.SYNC:
+            yield change.t, False, math.inf
+        elif change.to is State.CLOSED and change.cause in _CLOSING:
+            yield change.t, True, change.epoch
+    for news in made(case):
+        if news.provider == provider and news.state is State.OPEN:
+            yield news.t, False, news.record.epoch
 
 
 def outage_figures(case: Case) -> Figures:
@@ -40,9 +62,12 @@ def outage_figures(case: Case) -> Figures:
     detections = [d for w, spans in spoiled if (d := _detection(w, spans)) is not None]
     recoveries = [r for w, _ in spoiled if w.healed and (r := _recovery(case, w)) is not None]
     spans = [s for each in opened.values() for s in each]
+    firsts = [(w, s) for w, opened_at in spoiled if (s := _first(w, opened_at)) is not None]
     return {
         "failing_attempts": sum(a.failed for a in case.index.attempts),
         "duplicate_attempts": sum(_duplicates(case, w) for w, _ in spoiled),
+        "attempts_to_open": max((_in_a_row(case, w, s) for w, s in firsts), default=None),
+        "attempts_in_flight_at_open": max((_under_way(case, w, s) for w, s in firsts), default=None),
         "stale_attempts": _stale(case, opened),
         "probes": len(case.probes),
         "probing_workers_max": max((_most_probing(case, p) for p in case.providers), default=0),
@@ -51,6 +76,7 @@ def outage_figures(case: Case) -> Figures:
         "opens": len(spans),
         "closes": sum(math.isfinite(s.end) for s in spans),
         "reopens": sum(_failed_round(c) for c in case.all(Transition)),
+        "private_opens": sum(c.private and c.frm is State.CLOSED for c in case.all(Transition)),
     }
 
 
@@ -58,11 +84,33 @@ def _failed_round(change: Transition) -> bool:
     return change.frm is State.HALF_OPEN and change.to is State.OPEN and change.cause in _FAILED_ROUND
 
 
-def _detection(window: Window, spans: list[Span]) -> float | None:
-    """From the fault to the opening it caused; None if there was none, or if it was open already."""
+def _first(window: Window, spans: list[Span]) -> float | None:
+    """When the fault first opened the provider; None if it did not, or if it was open already."""
     if meets_any(spans, window.start, window.start):
         return None
-    return min((s.start - window.start for s in spans if window.start < s.start <= window.end), default=None)
+    return min((s.start for s in spans if window.start < s.start <= window.end), default=None)
+
+
+def _in_a_row(case: Case, window: Window, opened_at: float) -> int:
+    """The failing attempts that had ended when it was opened, since any of the fleet last succeeded."""
+    ended = [a for a in _attempts(case, window) if a.end is not None and a.end <= opened_at]
+    ok_at = max((a.end for a in ended if a.end is not None and a.succeeded), default=-math.inf)
+    return sum(a.failed and a.end is not None and a.end > ok_at for a in ended)
+
+
+def _under_way(case: Case, window: Window, opened_at: float) -> int:
+    """The failing attempts that had begun then, and ended later."""
+    return sum(a.failed and a.end is not None and a.started.t <= opened_at < a.end for a in _attempts(case, window))
+
+
+def _attempts(case: Case, window: Window) -> list[Attempt]:
+    return [a for a in case.index.attempts if a.started.provider == window.fault.provider]
+
+
+def _detection(window: Window, spans: list[Span]) -> float | None:
+    """From the fault to the opening it caused."""
+    opened_at = _first(window, spans)
+    return None if opened_at is None else opened_at - window.start
 
 
 def _recovery(case: Case, window: Window) -> float | None:

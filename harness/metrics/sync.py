@@ -3,6 +3,8 @@
 * A record belongs to the last change to its state, for its reason, that its worker made by itself (was not told of)
   before anybody had the record. A change that no record followed has no samples (another worker was first, or the
   worker changed its mind again before the store could be told); nor has a record that lengthens an open time.
+* A record without such a change was made by the evidence of the whole fleet: it belongs to the report that tipped the
+  scales, the last one of its worker before anybody had the record.
 * Each other worker that was ready and running at that time is one sample. It *heard* with the first record of that or
   a newer epoch it applied; `via` is how: notice, read, reply (to a proposal of its own), skipped (it got a newer record
   instead), never.
@@ -19,7 +21,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import RecordApplied, Transition
+from flexiai.events import EvidenceSent, RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.lives import Life
 from harness.checkers.spans import meets_any
@@ -51,12 +53,22 @@ class SyncSample(NamedTuple):
 
 def sync_samples(case: Case) -> list[SyncSample]:
     """Every transition to every other worker, in time order."""
-    samples = [s for change, record in made(case) for s in _heard(case, change, record)]
+    samples = [s for news in made(case) for s in _heard(case, news)]
     return sorted(samples)
 
 
-def made(case: Case) -> Iterator[tuple[Transition, RecordApplied]]:
-    """Each fleet record that a worker's own transition became, with that transition."""
+class Made(NamedTuple):
+    """A fleet record, and what made it: a worker's own change, or its report, at `t`. `record`: as first applied."""
+
+    t: float
+    worker: str
+    provider: str
+    state: State
+    record: RecordApplied
+
+
+def made(case: Case) -> Iterator[Made]:
+    """Each fleet record of which the making was seen."""
     first: dict[tuple[str, int], RecordApplied] = {}
     for record in case.all(RecordApplied):
         first.setdefault((record.provider, record.epoch), record)
@@ -64,12 +76,20 @@ def made(case: Case) -> Iterator[tuple[Transition, RecordApplied]]:
     for change in case.all(Transition):
         if change.to is not State.HALF_OPEN and change.cause not in _NOT_TOLD:
             own[change.worker, change.provider, change.to, change.cause].append(change)
+    sent: dict[tuple[str, str], list[EvidenceSent]] = defaultdict(list)
+    for report in case.all(EvidenceSent):
+        if report.failures:
+            sent[report.worker, report.provider].append(report)
     for record in sorted(first.values(), key=lambda r: r.epoch):
         before = own[record.origin, record.provider, record.state, record.reason]
         fitting = [c for c in before if c.t <= record.t and c.epoch < record.epoch]
         if fitting:
             del before[: len(fitting)]
-            yield fitting[-1], record
+            yield Made(fitting[-1].t, record.origin, record.provider, record.state, record)
+        elif record.state is State.OPEN and record.reason is Cause.CONSECUTIVE_FAILURES:
+            reports = [e.t for e in sent[record.origin, record.provider] if e.t <= record.t and e.base < record.epoch]
+            if reports:
+                yield Made(reports[-1], record.origin, record.provider, record.state, record)
 
 
 def sync_figures(case: Case) -> Figures:
@@ -91,7 +111,8 @@ def sync_figures(case: Case) -> Figures:
 _QS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
 
 
-def _heard(case: Case, change: Transition, record: RecordApplied) -> Iterator[SyncSample]:
+def _heard(case: Case, change: Made) -> Iterator[SyncSample]:
+    record = change.record
     for life in case.lives.values():
         if life.worker == change.worker or not life.served(change.t, change.t):
             continue
@@ -104,7 +125,7 @@ def _heard(case: Case, change: Transition, record: RecordApplied) -> Iterator[Sy
             change.t,
             change.provider,
             record.epoch,
-            change.to,
+            change.state,
             change.worker,
             life.worker,
             max(0.0, got.t - change.t) if got is not None else None,
@@ -129,7 +150,7 @@ def _cut(case: Case, life: Life, a: float, b: float) -> bool:
     return meets_any(case.cuts[life.worker], a, b) or life.paused(a, b)
 
 
-def _waited(case: Case, life: Life, change: Transition, got: RecordApplied | None) -> float | None:
+def _waited(case: Case, life: Life, change: Made, got: RecordApplied | None) -> float | None:
     """From the end of the last thing in the way of either worker until the record was applied."""
     if got is None:
         return None
@@ -155,6 +176,7 @@ def _redis(case: Case) -> Figures:
     messages = _grown([s.published for s in samples])
     return {
         "transitions": len(records),
+        "evidence_reports": len(case.all(EvidenceSent)),
         "redis_commands": commands,
         "redis_commands_per_transition": commands / len(records) if commands is not None and records else None,
         "messages_per_transition": messages / len(records) if messages is not None and records else None,
