@@ -113,7 +113,7 @@ def told_by_notice(provider: str, raw: bytes, now_ms: float | None = None) -> To
 
 
 def streak_by_notice(provider: str, raw: bytes, now_ms: float | None = None) -> Streak:
-    """A notice that the fleet has begun to fail, heard at the store's time `now_ms` if that is known; raises Malformed."""
+    """A notice that the fleet has begun to fail; raises Malformed. `now_ms`: the store's time by now, if we know it."""
     try:
         streak = _streak_decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
