@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 import harness
-from flexiai.events import RequestEnded, RequestStarted
+from flexiai.core.outcome import Outcome, Trouble
+from flexiai.events import AttemptEnded, RequestEnded, RequestStarted
 from harness.history import (
     FaultEffect,
     FaultHealed,
@@ -136,6 +137,8 @@ def test_streams_are_cut_and_stalled_and_callers_leave(carried_out):
     assert {ends[request] for request in left & ends.keys()} <= {"cancelled", "ok", "failed"}
     assert "cancelled" in {ends[request] for request in left & ends.keys()}
     assert all(ends[request] != "cancelled" for request in ends.keys() - left)
+    broken_off = [e for e in history.all(AttemptEnded) if ends[e.request] == "cancelled" and e.chunks]
+    assert {(e.outcome, e.trouble) for e in broken_off} == {(Outcome.NEUTRAL, Trouble.CANCELLED)}
 
 
 def test_a_worker_that_is_the_only_one_is_replaced_too(carried_out):
