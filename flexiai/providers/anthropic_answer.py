@@ -50,7 +50,12 @@ class _Block(msgspec.Struct, frozen=True):
     text: str = ""
     id: str = ""
     name: str = ""
-    input: msgspec.Raw = msgspec.Raw(b"{}")
+    input: msgspec.Raw = msgspec.Raw(b"{}")  # kept as it was written; what it holds is not looked at while decoding
+
+    def __post_init__(self) -> None:
+        """ValueError, which makes the whole malformed, for a call's input that is no text."""
+        if self.type == "tool_use":
+            _arguments(self)
 
 
 class _Thinking(msgspec.Struct, frozen=True):

@@ -72,10 +72,10 @@ class OpenAI:
         if not said.choices:
             raise self._endpoint.malformed("it has no choices")
         return ChatCompletion(
-            id=said.id,
-            model=said.model,
-            created=said.created,
-            choices=tuple(choice_of(c) for c in said.choices),
+            id=said.id or "",
+            model=said.model or "",
+            created=int(said.created or 0),
+            choices=tuple([choice_of(c) for c in said.choices]),
             usage=usage_of(said.usage),
             provider=self._endpoint.provider,
         )

@@ -3,6 +3,7 @@
 Rules
 -----
 * A refusal in place of an answer becomes the content, with finish_reason content_filter, as with Anthropic.
+* What OpenAI always gives and some servers do not (an id, a model, whole seconds, an index) is not insisted on.
 * A stream is complete at its last event, `[DONE]`, once each answer in it has its finish_reason.
 * The usage comes in a chunk of its own at the end, without choices, only for who asked for that; for anybody else it is
   told in the last chunk of the answer itself. Other chunks without choices are left out: they say nothing.
@@ -80,9 +81,9 @@ class _Usage(msgspec.Struct, frozen=True):
 class Completion(msgspec.Struct, frozen=True):
     """The body of a whole answer."""
 
-    id: str = ""
-    model: str = ""
-    created: int = 0
+    id: str | None = None
+    model: str | None = None
+    created: float | None = None
     choices: tuple[_Choice, ...] | None = None
     usage: _Usage | None = None
     error: VendorError | str | None = None
@@ -97,10 +98,10 @@ class _Part(msgspec.Struct, frozen=True):
 class Chunk(msgspec.Struct, frozen=True):
     """The data of one event of a stream."""
 
-    id: str = ""
-    model: str = ""
-    created: int = 0
-    choices: tuple[_Part, ...] = ()
+    id: str | None = None
+    model: str | None = None
+    created: float | None = None
+    choices: tuple[_Part, ...] | None = None
     usage: _Usage | None = None
     error: VendorError | str | None = None
 
@@ -146,10 +147,10 @@ class Pieces:
     def add(self, said: Chunk) -> Iterator[ChatChunk]:
         """What can be told now that `said` has come. A chunk that ends an answer waits for the next."""
         chunk = ChatChunk(
-            id=said.id,
-            model=said.model,
-            created=said.created,
-            choices=tuple(self._part(p) for p in said.choices),
+            id=said.id or "",
+            model=said.model or "",
+            created=int(said.created or 0),
+            choices=tuple([self._part(p) for p in said.choices or ()]),
             usage=None if said.usage is None else usage_of(said.usage),
             provider=self._provider,
         )
@@ -170,7 +171,7 @@ class Pieces:
 
     def _part(self, said: _Part) -> ChunkChoice:
         self._begun = True
-        delta, reason = said.delta, said.finish_reason
+        delta, reason = said.delta, said.finish_reason or None
         if delta.refusal:
             self._refused.add(said.index)
         if reason is None:
