@@ -115,6 +115,15 @@ def test_a_sync_variable_wins_over_the_guides_name_for_the_same(monkeypatch: pyt
     assert (settings.sync.redis_host, settings.sync.redis_db) == ("b", 1)
 
 
+def test_every_way_to_redis_has_the_guides_kind_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"OPENAI_API_KEY": "k", "REDIS_SENTINELS": "a:1, b", "REDIS_SENTINEL_SERVICE": "m", "REDIS_TLS": "true"}
+    sync = loaded(monkeypatch, **given, REDIS_TLS_CA_FILE="ca.crt", REDIS_SENTINEL_PASSWORD="p").sync
+    assert (sync.redis_sentinels, sync.redis_sentinel_service, sync.redis_tls) == (("a:1", "b"), "m", True)
+    assert sync.redis_tls_ca_file == Path("ca.crt")
+    assert "redis_sentinels and redis_cluster" in refused(monkeypatch, **given, REDIS_CLUSTER="1")
+    assert "REDIS_SENTINELS__0: must be a host" in refused(monkeypatch, OPENAI_API_KEY="k", REDIS_SENTINELS="a:x")
+
+
 def test_a_fleet_of_ones_own_replaces_the_vendors_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     text = """[{"name": "slow", "model": "m", "priority": 2, "base_url": "http://127.0.0.1:9", "wire": "anthropic"},
                {"name": "fast", "model": "n", "priority": 1, "api_key_env": "FAST_KEY"}]"""

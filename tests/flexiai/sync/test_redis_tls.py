@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from flexiai.types import SyncConfig
 from harness.real.redis_server import RedisServer, _free_port
 from tests.contracts.real_redis import BINARIES
 from tests.flexiai.sync.certificates import OPENSSL, Authority, Signed
+from tests.flexiai.sync.scripted import scripted
 
 OPENED = Proposal(base=0, state=State.OPEN, reason=Cause.FAILURE_RATE, worker="w", seen_at=0.0, open_for_ms=30_000)
 SECRET = "k3y/with@signs"
@@ -153,6 +155,28 @@ def test_a_ca_file_that_is_none_is_told_at_the_start(text: str | None, tmp_path:
         path.write_text(text)
     with pytest.raises(ConfigurationError, match="redis_tls_ca_file cannot be used"):
         RedisBus(config_for(1, redis_tls_ca_file=path))
+
+
+def test_sentinels_are_asked_by_tls_too(ca: Authority, port: int) -> None:
+    """A scripted one: it names the server above."""
+    shows = ca.sign("sentinel", "IP:127.0.0.1")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(shows.cert, shows.key)
+
+    def answer(words: list[str]) -> bytes:
+        named = ["ip", "127.0.0.1", "port", str(port), "config-epoch", "1"]
+        return b"*6\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in named)
+
+    async def scene() -> None:
+        async with scripted(answer, tls) as guide:
+            url = f"rediss+sentinel://127.0.0.1:{guide}/m?ssl_ca_certs={ca.cert}"
+            bus = RedisBus(SyncConfig(redis_url=SecretStr(url), prefix="sentinel", operation_timeout_s=5.0))
+            async with bus.subscribe(("p",)) as subscription:
+                assert (await bus.propose("p", OPENED, 0.0)).accepted
+                assert await subscription.next(10.0) is not None
+            await bus.aclose()
+
+    asyncio.run(scene())
 
 
 def test_with_tls_on_one_side_only_nothing_hangs(ca: Authority, port: int, real_redis: RedisServer) -> None:
