@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from redis.crc import key_slot
 
 from flexiai.core.circuit import Cause, Circuit, Proposal, State
+from flexiai.core.evidence import Report, Terms
 from flexiai.errors import SyncError
 from flexiai.sync import scripts
 from flexiai.sync.bus import Round
@@ -57,13 +59,15 @@ async def everything(config: SyncConfig) -> set[str]:
     ran: set[str] = set()
     run = bus._run
 
-    async def noted(script: Script, key: str, *arguments: str | int) -> object:
+    async def noted(script: Script, keys: tuple[str, ...], *arguments: str | int) -> object:
         ran.add(script.sha)
-        return await run(script, key, *arguments)
+        return await run(script, keys, *arguments)
 
     bus._run = noted  # type: ignore[method-assign]
     try:
         async with bus.subscribe(("p",)) as subscription:
+            await bus.report("p", Report(0, "w", (5,), None, 30_000), Terms(3, 60_000))
+            await bus.propose("p", replace(OPENED, quorum=2), 0.0)  # a vote
             await bus.propose("p", OPENED, 0.0)
             await bus.restore("p", Circuit(2**50, State.CLOSED))
             await bus.read()
