@@ -6,14 +6,14 @@ settings or a client of one's own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from flexiai.app.bodies import DirectChat, FullChat
 from flexiai.app.chat import ChatEndpoint
@@ -31,24 +31,14 @@ DESCRIPTION = "Failover between LLM providers, with circuit breakers shared by e
 
 
 class FlexiAIApp(FastAPI):
-    """FastAPI whose start, where the settings make it impossible, fails with a sentence instead of a traceback.
-
-    `hot` endpoints by their path are called past FastAPI's layers, which cost more than they do, unless somebody has
-    put a middleware of their own there.
-    """
+    """FastAPI whose start, where the settings make it impossible, fails with a sentence instead of a traceback."""
 
     startup: Startup
     desk: Desk
-    hot: Mapping[str, ASGIApp]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, or the lifespan."""
-        if scope["type"] == "http" and not self.user_middleware:
-            endpoint = self.hot.get(scope["path"])
-            if endpoint is not None and scope["method"] == "POST":
-                await endpoint(scope, receive, send)
-                return
-        elif scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":
             send = self.startup.plainly(send)
         await super().__call__(scope, receive, send)
 
@@ -74,12 +64,12 @@ def create_app(settings: AppSettings | None = None, client_factory: ClientFactor
 
     app = FlexiAIApp(title="FlexiAI", description=DESCRIPTION, lifespan=lifespan)
     app.startup, app.desk = startup, desk
-    app.hot = {
+    chats = {
         "/chat/direct": ChatEndpoint(desk, Direct(DirectChat, whole=False)),
         "/chat": ChatEndpoint(desk, Direct(FullChat, whole=True)),
         "/v1/chat/completions": ChatEndpoint(desk, OpenAIsWay()),
     }
-    app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in app.hot.items()]
+    app.router.routes[:0] = [Route(path, endpoint, methods=["POST"]) for path, endpoint in chats.items()]
     add_models(app, desk)
     add_health(app, desk)
     add_operations(app, desk)

@@ -86,6 +86,7 @@ class Environment(BaseSettings):
     flexiai_journal_dir: Path | None = None
     flexiai_log_level: LogLevel = "info"
     flexiai_log_format: LogFormat = "guide"
+    flexiai_traces: bool = False
     flexiai_admin_token: Token | None = None
     flexiai_api_keys: SecretStr | None = None
     flexiai_other_models: OtherModels = "refuse"

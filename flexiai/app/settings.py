@@ -78,6 +78,7 @@ class AppSettings:
     journal_dir: Path | None = None
     log_level: LogLevel = "info"
     log_format: LogFormat = "guide"
+    traces: bool = False
     doors: Doors = field(default_factory=Doors)
     limits: Limits = field(default_factory=Limits)
     other_models: OtherModels = "refuse"
@@ -106,6 +107,7 @@ def load_settings(env_file: Path | None = ENV_FILE) -> AppSettings:
         metrics_dir=_writable("FLEXIAI_METRICS_DIR", env.flexiai_metrics_dir),
         log_level=env.flexiai_log_level,
         log_format=env.flexiai_log_format,
+        traces=env.flexiai_traces,
         doors=Doors(env.flexiai_admin_token, _api_keys(env.flexiai_api_keys)),
         limits=_limits(env),
         other_models=env.flexiai_other_models,

@@ -18,6 +18,7 @@ from flexiai.counters import Counters
 from flexiai.events import Listener
 from flexiai.journal import Journal
 from flexiai.logs import LogListener, configure_logging, log
+from flexiai.tracing import traces
 
 ClientFactory = Callable[[AppSettings, Sequence[Listener]], AsyncFlexiAI]
 
@@ -69,6 +70,8 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
     journal = Journal(settings.journal_dir, pid) if settings.journal_dir else None
     pulse = Pulse(settings, pid)
     counting: list[Listener] = [counters, pulse.telemetry, LogListener(pid)]
+    if settings.traces:
+        counting.append(traces())
     try:
         async with factory(settings, counting if journal is None else [journal, *counting]) as client:
             worker = Worker(

@@ -79,13 +79,14 @@ def service(
     request: RequestConfig | None = None,
     seen: list[Event] | None = None,
     bus: Bus | None = None,
+    sync: SyncConfig | None = None,
     log_level: Any = "critical",
     **more: Any,
 ) -> Any:
     """The service over `providers`, in their order of priority, without sync unless there is a `bus`. `seen` collects events."""
     settings = AppSettings(
         providers=tuple(ProviderConfig(name=n, model="m", priority=i) for i, n in enumerate(providers)),
-        sync=SyncConfig(enabled=bus is not None),
+        sync=sync or SyncConfig(enabled=bus is not None),
         breaker=breaker or BreakerConfig(),
         request=request or RequestConfig(),
         log_level=log_level,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +15,12 @@ from fleets import Answers, Fails, service
 from flexiai.app.health import SyncHealth, overall
 from flexiai.core.breaker import Breaker, Permit
 from flexiai.core.outcome import Outcome
+from flexiai.errors import SyncError
 from flexiai.status import available
+from flexiai.sync.bus import Told
 from flexiai.sync.memory import MemoryBus, MemoryStore
 from flexiai.sync.port import SyncStatus
-from flexiai.types import BreakerConfig
+from flexiai.types import BreakerConfig, SyncConfig
 
 ONE_FAILURE = BreakerConfig(failure_threshold=1, reset_timeout_s=30, reset_jitter=0)
 
@@ -267,3 +270,56 @@ def test_errors_are_counted_by_their_names() -> None:
     assert 'flexiai_errors_total{error="no_provider_available"} 1' in lines
     assert 'flexiai_errors_total{error="invalid_request"} 2' in lines
     assert 'flexiai_requests_total{provider="unknown",status="error"} 1' in lines
+
+
+class LostBus(MemoryBus):
+    """A store that cannot be reached any more once it is `lost`."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore(now=lambda: asyncio.get_running_loop().time()))
+        self.lost: Exception | None = None
+
+    async def read(self) -> dict[str, Told]:
+        if self.lost is not None:
+            raise self.lost
+        return await super().read()
+
+
+def health_once(lost: Exception, is_so: Callable[[Any], bool]) -> tuple[Answer, Answer, Answer]:
+    """/health, /health/ready and a chat, once the loss of the store shows as it should."""
+
+    async def run() -> tuple[Answer, ...]:
+        bus = LostBus()
+        sync = SyncConfig(reconcile_interval_s=0.01, reconnect_min_s=0.01, reconnect_max_s=0.02)
+        async with started(service({"openai": Answers("openai")}, bus=bus, sync=sync)) as app:
+            first = await ask(app, "GET", "/health")
+            assert first is not None
+            assert first.json["status"] == "healthy"
+            assert first.json["sync"]["staleness_s"] >= 0
+            bus.lost = lost
+            async with asyncio.timeout(10):
+                while not is_so((answer := await ask(app, "GET", "/health")).json):
+                    await asyncio.sleep(0.001)
+            others = [await ask(app, "GET", "/health/ready"), await ask(app, "POST", "/chat/direct", {"message": "x"})]
+            return (answer, *others)
+
+    return asyncio.run(run())  # type: ignore[return-value] # each of them answered
+
+
+def test_a_lost_redis_is_told_and_the_worker_stays_ready() -> None:
+    health, ready, chat = health_once(SyncError("gone"), lambda told: not told["redis_connected"])
+    assert (health.status, health.json["status"]) == (200, "degraded")
+    assert health.json["sync"]["last_error"] == "gone"
+    assert health.json["sync"]["staleness_s"] is not None
+    assert (ready.status, chat.status) == (200, 200)
+
+
+def test_a_worker_whose_listener_died_is_unhealthy_and_serves() -> None:
+    health, ready, chat = health_once(RuntimeError("a bug"), lambda told: told["sync"]["deaf"])
+    assert (health.status, health.json["status"]) == (503, "unhealthy")
+    assert (ready.status, chat.status) == (200, 200)
+
+
+def test_staleness_grows_while_redis_is_lost() -> None:
+    health, _, _ = health_once(SyncError("gone"), lambda told: (told["sync"]["staleness_s"] or 0) > 0.2)
+    assert health.json["redis_connected"] is False
