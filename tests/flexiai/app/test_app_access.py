@@ -61,6 +61,34 @@ def test_with_the_token_one_operates_from_anywhere(scheme: str) -> None:
     assert reset(doors, headers=headers, peer=("10.0.0.1", 1)).status == 200
 
 
+@pytest.mark.parametrize("doing", ["reset", "open", "drain"])
+@pytest.mark.parametrize("doors", [Doors(), Doors(admin_token=SecretStr(TOKEN))])
+def test_every_operators_endpoint_is_guarded(doing: str, doors: Doors) -> None:
+    async def run() -> tuple[Answer | None, Any]:
+        app = service({"openai": Answers("openai")}, doors=doors)
+        async with started(app):
+            answer = await ask(app, "POST", f"/providers/openai/{doing}", b"{}", peer=("10.0.0.1", 1))
+            return answer, app.desk.worker.client.breakers["openai"].state
+
+    answer, state = asyncio.run(run())
+    assert answer is not None
+    assert answer.status == (401 if doors.admin_token else 403)
+    assert state.value == "CLOSED"
+
+
+def test_every_endpoint_that_changes_something_is_guarded_or_a_chat() -> None:
+    app = service({"openai": Answers("openai")})
+    changing = {path for path, methods in app.openapi()["paths"].items() if methods.keys() - {"get"}}
+    assert changing == {
+        "/chat",
+        "/chat/direct",
+        "/v1/chat/completions",
+        "/providers/{name}/reset",
+        "/providers/{name}/open",
+        "/providers/{name}/drain",
+    }
+
+
 def test_a_callers_key_is_no_operators_token() -> None:
     doors = Doors(admin_token=SecretStr(TOKEN), api_keys=(SecretStr(KEY),))
     assert reset(doors, headers={"Authorization": f"Bearer {KEY}"}).status == 401

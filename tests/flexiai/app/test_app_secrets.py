@@ -34,6 +34,7 @@ ASKED = [
     ("GET", "/metrics", None),
     ("GET", "/metrics?format=prometheus", None),
     ("GET", "/providers", None),
+    ("POST", "/providers/openai/drain", '{"for_s": 1, "reason": "a test"}'),
     ("POST", "/providers/openai/reset", None),
     ("GET", "/openapi.json", None),
     ("GET", "/nowhere", None),
