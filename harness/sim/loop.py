@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
-from weakref import WeakSet
+from weakref import ref
 
 from harness.sim.afterlife import lay_to_rest
 from harness.sim.dialing import Streams
@@ -68,14 +68,15 @@ class SimLoop(Streams):
         self._tick = Tick()
         self._on_tick = (self._run_tick,)
         self._tasks_made = 0
-        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._tasks: list[ref[asyncio.Task[Any]]] = []
+        self._tasks_seen = 64  # look through them when there are twice as many
         self._remains: list[asyncio.Task[Any]] = []
 
     # -- callbacks and timers
 
     def time(self) -> float:
         """This process's clock, in seconds."""
-        return self.engine.now + self.clock_offset_s
+        return self.engine._now + self.clock_offset_s
 
     def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> Handle:
         handle = Handle(callback, args, context)
@@ -120,7 +121,7 @@ class SimLoop(Streams):
     def _run_or_arm(self) -> None:
         if self._armed:
             return
-        self._arm() if self._frozen or self._busy_until > self.engine.now else self._run_tick(self._tick)
+        self._arm() if self._frozen or self._busy_until > self.engine._now else self._run_tick(self._tick)
 
     def _arm(self) -> None:
         self._armed = True
@@ -147,7 +148,7 @@ class SimLoop(Streams):
                         self._report("a callback raised", error)
         finally:
             _set_running_loop(None)
-        self._busy_until = self.engine.now + count * self.callback_cost_s
+        self._busy_until = self.engine._now + count * self.callback_cost_s
         self._armed = False
         if ready:
             self._arm()
@@ -166,7 +167,10 @@ class SimLoop(Streams):
     ) -> asyncio.Task[T]:
         self._tasks_made += 1
         task = asyncio.Task(coro, loop=self, name=name or f"{self.host}-{self._tasks_made}", context=context)
-        self._tasks.add(task)  # asyncio.all_tasks would look through those of every process
+        self._tasks.append(ref(task))  # asyncio.all_tasks would look through those of every process
+        if len(self._tasks) > 2 * self._tasks_seen:
+            self._tasks = [r for r in self._tasks if (known := r()) is not None and not known.done()]
+            self._tasks_seen = max(64, len(self._tasks))
         return task
 
     def get_task_factory(self) -> None:
@@ -205,8 +209,8 @@ class SimLoop(Streams):
             self._arm()
 
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """Its tasks that have not ended, in no order that means anything."""
-        return [task for task in self._tasks if not task.done()]
+        """Its tasks that have not ended, in the order in which they began."""
+        return [task for r in self._tasks if (task := r()) is not None and not task.done()]
 
     def die(self) -> None:
         """SIGKILL: nothing ever runs here again."""
@@ -223,8 +227,7 @@ class SimLoop(Streams):
 
     # -- what nobody observed
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)  # False, without a frame: asyncio asks it of every future, task and wait
 
     def set_debug(self, enabled: bool) -> None:
         if enabled:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from harness.sim.chance import Sampler
-from harness.sim.engine import Engine
+from harness.sim.engine import Call, Engine
 
 Effect = Literal["delay", "throttle", "hold", "drop", "refuse"]
 SEGMENT_BYTES = 65_536
@@ -67,7 +67,7 @@ Held = tuple[Lane, int, Callable[..., object], tuple[object, ...]]
 class Path:
     """The way from one host to another. `bandwidth`: bytes per second, None without limit."""
 
-    __slots__ = ("_disturbances", "_engine", "_free_at", "_held", "bandwidth", "latency", "source", "target")
+    __slots__ = ("_disturbances", "_engine", "_free_at", "_held", "_rate", "bandwidth", "latency", "source", "target")
 
     def __init__(
         self, engine: Engine, source: str, target: str, latency: Sampler, bandwidth: float | None = None
@@ -78,11 +78,14 @@ class Path:
         self.bandwidth = bandwidth
         self._free_at = 0.0
         self._disturbances: tuple[Disturbance, ...] = ()
+        self._rate = bandwidth  # now, with what throttles it
         self._held: list[Held] = []
 
     def disturb(self, disturbances: tuple[Disturbance, ...]) -> None:
         """The disturbances now in effect here; what no longer has to wait goes on."""
         self._disturbances = disturbances
+        rates = [d.rate for d in disturbances if d.effect == "throttle"]
+        self._rate = min(rates if self.bandwidth is None else [*rates, self.bandwidth], default=None)
         if self._held and not any(d.effect == "hold" for d in disturbances):
             held, self._held = self._held, []
             for lane, size, fn, args in held:
@@ -104,12 +107,9 @@ class Path:
             self._go(lane, size, sum(d.add() for d in self._disturbances), fn, args)
 
     def _go(self, lane: Lane, size: int, add_s: float, fn: Callable[..., object], args: tuple[object, ...]) -> None:
-        start = self._engine.now
-        rates = [d.rate for d in self._disturbances if d.effect == "throttle"]
-        if self.bandwidth is not None:
-            rates.append(self.bandwidth)
-        if rates:
-            start = self._free_at = max(start, self._free_at) + size / min(rates)
+        start = self._engine._now
+        if self._rate is not None:
+            start = self._free_at = max(start, self._free_at) + size / self._rate
         arrival = start + self.latency() + add_s
-        lane.last = max(arrival, lane.last)
-        self._engine.call_at(lane.last, fn, *args)
+        lane.last = max(lane.last, arrival)
+        self._engine.put(lane.last, Call(fn, args))

@@ -69,7 +69,7 @@ class SimWorld:
         self._providers = {
             spec.name: SimProvider(spec, self._chance, self.now, self.record) for spec in scenario.providers
         }
-        self._redis = SimRedis(lambda: self._engine.now, self._engine.call_later)
+        self._redis = SimRedis(lambda: self._engine._now, self._engine.call_later)
         self._fleet = Fleet(
             scenario.topology.places,
             self._engine,
@@ -123,7 +123,7 @@ class SimWorld:
 
     def now(self) -> float:
         """Seconds since the run began."""
-        return round(self._engine.now - self._start_s, 9)
+        return round(self._engine._now - self._start_s, 9)
 
     def record(self, entry: Happening) -> None:
         """Add a happening of the harness's own, in the run's time."""

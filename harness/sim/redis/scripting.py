@@ -2,7 +2,9 @@
 
 Rules
 -----
-* One Lua per server, made when the first script comes; a script is compiled once and known by its SHA-1.
+* One Lua per thread serves all simulated servers in turn, since a new one costs more than a hundred scripts: what a
+  script may write to lives as long as its run. A script is compiled once and known by its SHA-1, each server knowing
+  its own.
 * Scripts see redis.call and its kin, cjson, and Lua's own functions that touch nothing outside; not chance.
 * Inside a script the time stands still and nothing else is served: a script is one step.
 """
@@ -10,6 +12,8 @@ Rules
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +28,17 @@ if TYPE_CHECKING:
     from harness.sim.redis.session import Session
 
 
+MOST_COMPILED = 500
+"""Scripts kept compiled; those of a test that makes them up are thrown away."""
+
+_OF_THREAD = threading.local()
+
+
 class Scripts:
     """The scripts that a server knows."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._lua: Lua | None = None
         self._known: dict[bytes, Any] = {}
         self.session: Session | None = None  # whose script runs
 
@@ -40,7 +49,7 @@ class Scripts:
         """Compile a script; its SHA-1. Raises CommandError."""
         sha = _sha1hex(text)
         if sha not in self._known:
-            self._known[sha] = self._runtime().compile(text, sha)
+            self._known[sha] = _lua().compile(text, sha)
         return sha
 
     def run(self, sha: bytes, session: Session, keys: int, words: Args) -> Reply:
@@ -50,16 +59,17 @@ class Scripts:
             raise CommandError("NOSCRIPT No matching script. Please use EVAL.")
         self._core.stats.scripts += 1
         self.session = session
-        return self._runtime().run(script, sha, keys, words, b"_\r\n" if session.resp3 else b"$-1\r\n")
+        null = b"_\r\n" if session.resp3 else b"$-1\r\n"
+        lua = _lua()
+        lua.call = self.call
+        try:
+            return lua.run(script, sha, keys, words, null)
+        finally:
+            lua.call = None  # or it would keep the whole simulation alive
 
     def clear(self) -> None:
         """Forget them."""
         self._known.clear()
-
-    def _runtime(self) -> Lua:
-        if self._lua is None:
-            self._lua = Lua(self)
-        return self._lua
 
     def call(self, request: Args) -> Reply:
         """A command that the running script calls."""
@@ -78,8 +88,9 @@ class Scripts:
 class Lua:
     """The Lua machine, and the values on their way into and out of it."""
 
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
+    def __init__(self) -> None:
+        self.call: Callable[[Args], Reply] | None = None  # does the commands that the running script calls
+        self._compiled: dict[bytes, Any] = {}
         runtime = lua51.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
         self._table = runtime.eval(b"function(...) return {...} end")
         self._status = runtime.eval(b"function(text) return {ok = text} end")
@@ -90,9 +101,14 @@ class Lua:
 
     def compile(self, text: bytes, sha: bytes) -> Any:
         """A script as a Lua function. Raises CommandError."""
+        if sha in self._compiled:
+            return self._compiled[sha]
         compiled = self._compile(text, sha)
         if isinstance(compiled, tuple):
             raise CommandError(f"ERR Error compiling script (new function): {compiled[1].decode(errors='replace')}")
+        if len(self._compiled) >= MOST_COMPILED:
+            self._compiled.clear()
+        self._compiled[sha] = compiled
         return compiled
 
     def run(self, script: Any, sha: bytes, keys: int, words: Args, null: bytes) -> Encoded:
@@ -106,7 +122,8 @@ class Lua:
         request = [word if type(word) is bytes else _word(word) for word in words]
         if None in request:
             return self._failure(b"ERR Lua redis lib command arguments must be strings or integers")
-        return self._inward(self._scripts.call(request))  # type: ignore[arg-type]  # none of them is None
+        assert self.call is not None, "a script runs for somebody"  # noqa: S101  (only Lua calls this)
+        return self._inward(self.call(request))  # type: ignore[arg-type]  # none of them is None
 
     def _inward(self, reply: Reply) -> object:
         """A reply as Lua sees it: no value is false, a status and an error are tables."""
@@ -119,6 +136,14 @@ class Lua:
         if isinstance(reply, list):
             return self._table(*[self._inward(item) for item in reply])
         return reply
+
+
+def _lua() -> Lua:
+    """This thread's Lua."""
+    found: Lua | None = getattr(_OF_THREAD, "lua", None)
+    if found is None:
+        found = _OF_THREAD.lua = Lua()
+    return found
 
 
 def _word(word: object) -> bytes | None:
