@@ -12,6 +12,7 @@ from harness.campaign.plan import Plan
 from harness.campaign.totals import Failure, Group, Totals, count
 from harness.checkers import Case
 from harness.coverage import reached
+from harness.garbage import collected_young
 from harness.history import History, RequestSent
 from harness.run import run
 from harness.scenario import Scenario
@@ -44,7 +45,7 @@ class SeedRun:
 
 def simulate(scenario: Scenario, seed: int, *, figures: bool = False) -> SeedRun:
     """Run a scenario in simulation and judge it."""
-    with _ALONE:
+    with _ALONE, collected_young():
         done = run(make_world("sim", scenario, seed, NO_LOGS), scenario, seed, lambda *_: None)
     case = Case(scenario, seed, done.history)
     return SeedRun(scenario, seed, done.history, judge_case(case, figures=figures), case, done.wall_s, done.error)

@@ -12,6 +12,9 @@ from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
+from weakref import ref
+
+Generator = AsyncGenerator[Any, Any]
 
 
 class Mortal(Protocol):
@@ -47,18 +50,19 @@ def _end(coro: Any) -> None:
 @contextmanager
 def generators_of_loops() -> Iterator[None]:
     """asyncio's rule for asynchronous generators, for many loops in one thread: one that is dropped half-way is closed
-    by the loop that began it; a dead loop's is kept as it is, until this ends."""
-    owners: dict[int, Mortal] = {}
-    kept: list[AsyncGenerator[Any, Any]] = []
+    by the loop that began it; a dead loop's is kept as it is. When this ends, so do all that are left."""
+    owners: dict[int, tuple[ref[Generator], Mortal]] = {}
+    kept: list[Generator] = []
 
-    def first(agen: AsyncGenerator[Any, Any]) -> None:
-        owners[id(agen)] = _get_running_loop()  # type: ignore[assignment]  # only simulated loops run here
+    def first(agen: Generator) -> None:
+        owners[id(agen)] = (ref(agen), _get_running_loop())  # type: ignore[assignment]  # only simulated loops run here
 
-    def dropped(agen: AsyncGenerator[Any, Any]) -> None:
-        loop = owners.pop(id(agen), None)
+    def dropped(agen: Generator) -> None:
+        _, loop = owners.get(id(agen), (None, None))
         if loop is None or loop.dead:
             kept.append(agen)
         else:
+            del owners[id(agen)]
             loop.create_task(agen.aclose())
 
     before = sys.get_asyncgen_hooks()
@@ -67,5 +71,18 @@ def generators_of_loops() -> Iterator[None]:
         yield
     finally:
         sys.set_asyncgen_hooks(*before)
-        for agen in kept:
+        for known, loop in owners.values():
+            _end_generator(known(), loop)
+
+
+def _end_generator(agen: Generator | None, loop: Mortal) -> None:
+    """End a generator, and first what it awaits: that asks for the running loop, and would ask in vain if it were left
+    to be collected as garbage."""
+    _set_running_loop(loop)  # type: ignore[arg-type]  # only simulated loops run here
+    try:
+        if agen is not None:
+            if (awaited := getattr(agen, "ag_await", None)) is not None:
+                _end(awaited)
             _end(agen.aclose())
+    finally:
+        _set_running_loop(None)

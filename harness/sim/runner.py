@@ -35,11 +35,9 @@ def simulate(loop: SimLoop, main: Coroutine[Any, Any, T], *, horizon_s: float = 
 @contextmanager
 def _garbage_at_set_times() -> Iterator[None]:
     """Garbage is collected when the simulation says so: what is reported of dropped tasks must not depend on when
-    Python happens to count enough objects. First what an earlier run left, while it is young and cheap to look through;
-    nothing is frozen, since a world that was frozen would never be looked through again."""
+    Python happens to count enough objects. Nothing is frozen: with a frozen world its garbage would never be found."""
     enabled = gc.isenabled()
     gc.disable()
-    gc.collect(1)
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """A campaign comes to the same, however it is carried out: in one go, stopped and resumed, in shards, over dead pools."""
 
+import gc
 import os
 import signal
 from concurrent.futures import Executor, Future
@@ -140,3 +141,12 @@ def test_a_seed_that_comes_out_differently_is_told_with_the_first_line_that_diff
 
 def test_two_histories_that_are_the_same_again_are_said_to_be_so():
     assert twice.first_difference(1, [b"a"], [b"a"]).line == 0
+
+
+def test_memory_does_not_grow_with_the_seeds():
+    def engines():
+        return sum(type(o).__name__ == "Engine" for o in gc.get_objects())
+
+    before = engines()
+    run_batch(ONCE, range(1, 6))
+    assert engines() == before

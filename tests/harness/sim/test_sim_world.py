@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import weakref
 from collections import Counter
 from typing import Any
 
@@ -269,7 +268,6 @@ def test_a_hundred_workers_run() -> None:
 
 _HASH = """
 import sys
-import weakref
 from tests.harness.sim.test_sim_world import FAULTS, scenario, simulated
 faults = [{k: v for k, v in f.items() if v is not None} for f in FAULTS if f["inject"] in ("error", "kill", "refuse")]
 print(simulated(scenario(*faults), int(sys.argv[1])).sha256())
@@ -298,14 +296,3 @@ def test_a_worker_that_is_woken_takes_what_waited_even_if_nothing_of_its_own_was
     sent, done = list(history.all(RequestSent)), list(history.all(RequestDone))
     assert {d.result for d in done} == {"ok"}
     assert sent[0].t < 2.03 < done[0].t
-
-
-def test_what_a_run_leaves_is_let_go_of_when_another_has_begun() -> None:
-    def one() -> weakref.ref[Any]:
-        world = SimWorld(scenario(), 1)
-        engine = weakref.ref(world._engine)
-        run(world, scenario(), 1, lambda *_: None)
-        return engine
-
-    engines = [one() for _ in range(4)]
-    assert [engine() for engine in engines[:3]] == [None, None, None]
