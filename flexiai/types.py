@@ -118,7 +118,7 @@ class RequestConfig(Settings):
     deadline_s: Seconds = 60.0
     attempt_timeout_s: Seconds = 30.0
     first_token_timeout_s: Seconds = 30.0
-    between_tokens_timeout_s: Seconds = 15.0
+    between_tokens_timeout_s: Seconds = 30.0
     connect_timeout_s: Seconds = 5.0
     retries: int = Field(0, ge=0, le=10)
     retry_budget: float = Field(1.0, ge=0)

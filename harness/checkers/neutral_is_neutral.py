@@ -1,7 +1,8 @@
-"""`neutral-is-neutral`: a caller's own error never moves a breaker.
+"""`neutral-is-neutral`: a caller's own error, or its leaving, never moves a breaker.
 
-At the moment at which an attempt ends NEUTRAL its worker's breaker for that provider makes no change that results
-make, unless another attempt on it ended with a result at that very moment.
+* At the moment at which an attempt ends NEUTRAL its worker's breaker for that provider makes no change that results
+  make, unless another attempt on it ended with a result at that very moment.
+* Where a caller left, the attempt that its leaving ended is nobody's failure.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from collections import defaultdict
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
-from flexiai.events import AttemptEnded, Transition
+from flexiai.events import AttemptEnded, RequestEnded, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.legal_transitions import TOGETHER_S
+from harness.checkers.requests import Attempt
 
 _NOT_FROM_RESULTS = frozenset({Cause.PROBE_GRANTED, Cause.PROBE_ABANDONED, Cause.RESET, Cause.SYNC, Cause.START})
 
 
 def look(case: Case, tally: Tally) -> None:
-    """Every attempt that ended neutral."""
+    """Every attempt that ended neutral, and every request whose caller left."""
+    for execution in case.index.executions:
+        if execution.ended is not None and execution.ended.result == "cancelled" and execution.attempts:
+            _judge_leaving(execution.ended, execution.attempts[-1], tally)
     neutral = [e for e in case.all(AttemptEnded) if e.outcome is Outcome.NEUTRAL]
     tally.checked += len(neutral)
     if not neutral:
@@ -38,6 +43,15 @@ def look(case: Case, tally: Tally) -> None:
             tally.violate(e.t, text, e, change, worker=e.worker, provider=e.provider)
 
 
+def _judge_leaving(ended: RequestEnded, last: Attempt, tally: Tally) -> None:
+    tally.checked += 1
+    if last.failed:
+        text = f"the caller of request {ended.request} left, and {last.started.provider} was blamed for it"
+        tally.violate(
+            ended.t, text, last.started, last.ended, ended, worker=ended.worker, provider=last.started.provider
+        )
+
+
 def _change_with(case: Case, ended: AttemptEnded) -> Transition | None:
     changes = case.index.transitions.get((ended.worker, ended.provider), [])
     return next((c for c in changes if abs(c.t - ended.t) <= TOGETHER_S and c.cause not in _NOT_FROM_RESULTS), None)
@@ -45,7 +59,7 @@ def _change_with(case: Case, ended: AttemptEnded) -> Transition | None:
 
 CHECKER = Checker(
     id="neutral-is-neutral",
-    holds="A caller's own error never moves a breaker.",
-    vacuous="no attempt ended neutral",
+    holds="A caller's own error, or its leaving, never moves a breaker.",
+    vacuous="no attempt ended neutral, and no caller left",
     look=look,
 )

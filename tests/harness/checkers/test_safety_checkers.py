@@ -308,6 +308,12 @@ class TestNeutralIsNeutral:
         story = Story().asks("w1", 1, ("a", NEUTRAL)).opens("w1", 1.1)
         assert story.check("neutral-is-neutral").verdict == "fail"
 
+    def test_a_caller_who_left_is_nobodys_failure(self):
+        left = Story().streams("w1", 1, ("a", NEUTRAL, 3), result="cancelled").check("neutral-is-neutral")
+        assert (left.verdict, left.checked) == ("pass", 2)
+        blamed = Story().streams("w1", 1, ("a", FAILED, 3), result="cancelled").check("neutral-is-neutral")
+        assert "blamed" in blamed.violations[0].text
+
     def test_a_change_made_by_another_result_of_that_moment_is_not(self):
         story = Story().asks("w1", 1, ("a", NEUTRAL)).asks("w1", 1, ("a", FAILED)).opens("w1", 1.1)
         assert story.check("neutral-is-neutral").verdict == "pass"
