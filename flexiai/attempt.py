@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flexiai.core.breaker import Breaker, Permit, Refusal
 from flexiai.core.outcome import Trouble
@@ -36,7 +36,8 @@ class Candidate:
 class Attempt:
     """An attempt under way: the request's `number`-th, begun at `began`.
 
-    allowed_s  how long the wait for the provider may take: until its answer, its first token, or the next one
+    waits_for  what the provider is waited for
+    allowed_s  how long that may take
     curtailed  that is less than an attempt's own time
     """
 
@@ -46,13 +47,15 @@ class Attempt:
     began: float
     allowed_s: float
     curtailed: bool
+    waits_for: Literal["answer", "first token", "next token"] = "answer"
 
 
 def understood(attempt: Attempt, raised: BaseException, out_of_time: bool) -> ProviderError:
     """What was raised in an attempt, as the failure it stands for."""
     name = attempt.candidate.name
     if out_of_time and isinstance(raised, Exception):
-        failure = ProviderError(f"no answer within {attempt.allowed_s:.3g} s", provider=name, trouble=Trouble.TIMEOUT)
+        silence = f"no {attempt.waits_for} within {attempt.allowed_s:.3g} s"
+        failure = ProviderError(silence, provider=name, trouble=Trouble.TIMEOUT)
     elif isinstance(raised, ProviderError):
         failure = raised
     elif isinstance(raised, Exception) or (isinstance(raised, asyncio.CancelledError) and not _caller_left()):

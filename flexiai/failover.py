@@ -239,7 +239,8 @@ class Failover:
                 last_resort=course.last_resort,
             )
         )
-        return Attempt(course.attempts, candidate, permit, now, allowed_s, curtailed)
+        waits_for: Literal["answer", "first token"] = "first token" if in_pieces else "answer"
+        return Attempt(course.attempts, candidate, permit, now, allowed_s, curtailed, waits_for)
 
     async def _asked(self, course: _Course, attempt: Attempt) -> ChatCompletion | ProviderError:
         try:
@@ -270,7 +271,8 @@ class Failover:
         if begun:
             pieces.first_token_s = now - attempt.began
         self._count(course, now)
-        return replace(attempt, allowed_s=self._between_tokens_timeout_s, curtailed=False), pieces
+        running = replace(attempt, allowed_s=self._between_tokens_timeout_s, curtailed=False, waits_for="next token")
+        return running, pieces
 
     def _broken(self, course: _Course, attempt: Attempt, pieces: Pieces, error: BaseException) -> StreamBroken | None:
         """What the caller is told of a stream that ended in `error`; None if it was the caller who left."""

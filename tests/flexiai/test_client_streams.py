@@ -169,6 +169,7 @@ def test_silence_between_tokens_breaks_a_stream() -> None:
     with pytest.raises(StreamBroken) as caught:
         run(told(f))
     assert caught.value.trouble is Trouble.TIMEOUT
+    assert "no next token within 0.01 s" in str(caught.value)
     assert ended(f).outcome is Outcome.FAILURE
     assert f.providers[0].open == 0
 
