@@ -64,7 +64,7 @@ class ProviderError(FlexiAIError):
 
 
 class InvalidRequestError(ProviderError):
-    """The caller's own doing (400, 404, 413, 422, content filter): not counted, not failed over."""
+    """The caller's own doing (400, 413, 422, content filter, a model or an option that there is not): not counted."""
 
 
 class StreamBroken(ProviderError):

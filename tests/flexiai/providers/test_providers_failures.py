@@ -128,12 +128,29 @@ def test_retry_after_is_read_from_an_error(wire: str) -> None:
     assert failure(wire, said(), 429).retry_after_s is None
 
 
-def test_a_refused_connection_is_no_connection() -> None:
+def stream_failure_at(url: str, wire: str) -> ProviderError:
+    """What a provider at this address raises when it is asked for a stream."""
+
+    async def scene() -> ProviderError:
+        async with new_session(RequestConfig()) as session:
+            with pytest.raises(ProviderError) as raised:
+                async for _ in build_provider(config(wire, url), RequestConfig(), session).stream(HI):
+                    pass
+            return raised.value
+
+    return asyncio.run(scene())
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_refused_connection_is_no_connection(wire: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and never listening
-        error = failure_at(f"http://127.0.0.1:{taken.getsockname()[1]}")
-    assert error.trouble is Trouble.CONNECT
-    assert "refused" in str(error)
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        errors = [failure_at(url, wire), stream_failure_at(url, wire)]
+    for error in errors:
+        assert error.trouble is Trouble.CONNECT
+        assert "refused" in str(error)
+        assert error.__context__ is None
 
 
 class NoNames(AbstractResolver):
@@ -207,6 +224,30 @@ def test_a_full_backlog_is_no_connection_within_the_time_for_connecting() -> Non
 def test_a_connection_that_breaks_off_is_told_as_such(data: bytes, trouble: Trouble) -> None:
     error = failure_of(data)
     assert (error.trouble, error.outcome) == (trouble, Outcome.FAILURE)
+
+
+@pytest.mark.parametrize(
+    ("data", "trouble"),
+    [
+        (b"", Trouble.DISCONNECT),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n", Trouble.DISCONNECT),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {", Trouble.DISCONNECT),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n{", Trouble.DISCONNECT),
+        (b"220 mail.example ESMTP\r\n\r\n", Trouble.MALFORMED),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_connection_that_breaks_off_under_a_stream_is_told_as_such(wire: str, data: bytes, trouble: Trouble) -> None:
+    async def scene() -> ProviderError:
+        async with speaking(data) as url, new_session(RequestConfig()) as session:
+            with pytest.raises(ProviderError) as raised:
+                async for _ in build_provider(config(wire, url), RequestConfig(), session).stream(HI):
+                    pass
+            return raised.value
+
+    error = asyncio.run(scene())
+    assert (error.trouble, error.outcome) == (trouble, Outcome.FAILURE)
+    assert error.__cause__ is error.__context__ is None
 
 
 def test_no_answer_in_time_is_a_timeout_and_gives_its_connection_up() -> None:
