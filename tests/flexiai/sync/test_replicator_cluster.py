@@ -105,6 +105,25 @@ def test_when_the_owner_dies_all_meet_at_its_heir_and_what_it_took_with_it_is_wr
     play(scene)
 
 
+def test_a_frozen_owner_is_replaced_by_its_heir() -> None:
+    async def scene(cluster: Cluster) -> None:
+        config = config_for(cluster.owners)
+        async with fleet(2, lambda: RedisBus(config), config) as workers:
+            workers[0].fails()
+            await agreed(workers, State.OPEN)
+            await cluster.caught_up()
+            cluster.followed.pause()
+            workers[1].reset()
+            record = await agreed(workers, State.CLOSED)
+            assert await stored_epoch(cluster.heir) == record.epoch
+            cluster.followed.resume()
+            workers[0].fails()
+            record = await agreed(workers, State.OPEN)
+            assert await stored_epoch(cluster.heir) == record.epoch
+
+    play(scene)
+
+
 def test_a_slot_on_its_way_is_asked_for_there_and_one_that_has_moved_is_followed() -> None:
     async def scene(cluster: Cluster) -> None:
         source = cluster.owner(SLOT)

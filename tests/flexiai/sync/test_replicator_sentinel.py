@@ -126,6 +126,29 @@ def test_a_worker_that_knows_only_the_lost_past_cannot_take_the_others_back() ->
     asyncio.run(scene())
 
 
+def test_a_frozen_primary_is_replaced_and_comes_back_as_a_replica() -> None:
+    """Nothing is refused or closed: connections stay open, new ones are made, and nobody answers."""
+
+    async def scene() -> None:
+        async with sentinels() as servers:
+            config = config_for(servers)
+            async with fleet(2, lambda: RedisBus(config), config) as workers:
+                workers[0].fails()
+                await agreed(workers, State.OPEN)
+                await servers.caught_up()
+                servers.primary.pause()
+                workers[1].reset()
+                record = await agreed(workers, State.CLOSED)
+                assert await stored_epoch(servers.replicas[0]) == record.epoch
+                servers.primary.resume()
+                workers[0].fails()
+                record = await agreed(workers, State.OPEN)
+                await until_servers(lambda: _holds(servers.replicas[0], record.epoch), "the new primary holds it")
+                assert_epochs_never_went_back(workers)
+
+    asyncio.run(scene())
+
+
 def test_a_primary_that_is_demoted_alive_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
