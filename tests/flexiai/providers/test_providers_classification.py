@@ -143,3 +143,8 @@ def test_every_exception_on_the_way_comes_to_its_own_row() -> None:
 
 def test_the_page_of_the_docs_is_made_of_the_tables() -> None:
     assert PAGE.read_text() == page(), "python -m flexiai.providers.classification_page > docs/classification.md"
+
+
+def test_every_trouble_is_in_the_contract() -> None:
+    contract = (PAGE.parent / "failover.md").read_text()
+    assert [t for t in Trouble if f"| `{t.value}`" not in contract] == []
