@@ -15,8 +15,8 @@ from heapq import heappop, heappush
 from random import Random
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import AttemptStarted, Transition, WorkerReady
-from harness.faults import Moment, Place
+from flexiai.events import AttemptStarted, RecordApplied, Transition, WorkerReady
+from harness.faults import Moment, Place, Role
 from harness.faults.moment import EventName
 from harness.history import Entry, FaultHealed, FaultInjected, WorkerDown, WorkerUp
 from harness.scenario import Scenario
@@ -25,10 +25,14 @@ CLOCK_S = 1e-8
 """A time that has come to within this has come: a world's clock is rounded, and a sleep may be too short to move it."""
 
 
+_GIVES: dict[Role | None, tuple[EventName, ...]] = {"opener": ("opened",), "probe_holder": ("half_open", "probed")}
+"""The events by which a worker has a role."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Step:
-    """Something to be done: a fault begins for the `time`th time (from 0), or is over. `seen`: the worker of the event
-    that it waited for."""
+    """Something to be done: a fault begins for the `time`th time (from 0), or is over. `seen`: who got the role that it
+    is put on by the event that it waited for."""
 
     at: float
     begins: bool
@@ -63,6 +67,7 @@ class Agenda:
         self._standing: dict[int, tuple[int, float]] = {}  # fault -> which time, and since when
         self._heard: dict[tuple[int, bool], int] = {}
         self._places: dict[str, Place] = {}
+        self._open: set[str] = set()  # providers that are open for the fleet
         self._opener: str | None = None
         self._probing: dict[str, str] = {}  # provider -> the worker in HALF_OPEN, the latest last
         for index, fault in enumerate(scenario.faults):
@@ -91,7 +96,8 @@ class Agenda:
         some = self._scenario.faults[step.fault].workers_choice
         if some is None or some.role is None:
             return self._scenario.targets_of(step.fault, self._seed, step.time)
-        worker = step.seen or (self._opener if some.role == "opener" else next(reversed(self._probing.values()), None))
+        latest = self._opener if some.role == "opener" else next(reversed(self._probing.values()), None)
+        worker = step.seen or latest
         return (self._places[worker],) if worker in self._places else ()
 
     def hear(self, entry: Entry, t: float) -> bool:
@@ -102,7 +108,9 @@ class Agenda:
         count = len(self._steps)
         for index, fault in enumerate(self._scenario.faults):
             if fault.after is not None and told.is_of(fault.after) and self._is_nth(index, fault.after, begins=True):
-                self._plan(index, t, told.worker)
+                some = fault.workers_choice
+                has_role = some is not None and told.event in _GIVES.get(some.role, ())
+                self._plan(index, t, told.worker if has_role else None)
             if isinstance(fault.until_, Moment) and index in self._standing and told.is_of(fault.until_):
                 self._end(index, fault.until_, t)
         return len(self._steps) > count
@@ -136,6 +144,8 @@ class Agenda:
                 self._places[entry.worker] = (entry.instance, entry.slot)
             case Transition():
                 return self._changed(entry)
+            case RecordApplied():
+                return self._recorded(entry)
             case AttemptStarted() if entry.probe:
                 return _Told("probed", entry.provider, worker=entry.worker)
             case WorkerDown() | WorkerReady():
@@ -156,9 +166,21 @@ class Agenda:
             return _Told("half_open", change.provider, worker=change.worker)
         if change.cause is Cause.SYNC:
             return None
-        if change.to is State.CLOSED:
-            return _Told("closed", change.provider, worker=change.worker)
-        if change.frm is not State.CLOSED:
+        if change.to is State.OPEN:
+            return self._opened(change.provider, change.worker)
+        self._open.discard(change.provider)
+        return _Told("closed", change.provider, worker=change.worker)
+
+    def _recorded(self, record: RecordApplied) -> _Told | None:
+        """The store may have opened a provider by what several workers had seen: the last of them is who opened it."""
+        if record.state is State.OPEN:
+            return self._opened(record.provider, record.origin)
+        self._open.discard(record.provider)
+        return None
+
+    def _opened(self, provider: str, worker: str) -> _Told | None:
+        if provider in self._open:
             return None
-        self._opener = change.worker
-        return _Told("opened", change.provider, worker=change.worker)
+        self._open.add(provider)
+        self._opener = worker
+        return _Told("opened", provider, worker=worker)

@@ -32,7 +32,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from flexiai.types import BreakerConfig, ProviderConfig, RequestConfig, Settings, SyncConfig
-from harness.faults import KINDS, TARGETS, Fault, Place, kinds_of
+from harness.faults import KINDS, TARGETS, Fault, Place, WorkerLateJoin, kinds_of
 from harness.units import Duration, Fraction, PositiveDuration, Rate, format_duration, parse_duration, parse_share
 
 
@@ -291,6 +291,11 @@ class Scenario(Part):
     def ordered_providers(self) -> tuple[ProviderSpec, ...]:
         """The providers as the router tries them: by priority, then by the order in the file."""
         return tuple(sorted(self.providers, key=lambda p: p.priority))
+
+    @property
+    def late_instances(self) -> frozenset[int]:
+        """The instances that are not there from the beginning."""
+        return frozenset(fault.instance for fault in self.faults if isinstance(fault, WorkerLateJoin))
 
     def targets_of(self, index: int, seed: int, time: int = 0) -> tuple[Place, ...]:
         """The workers that fault `index` is put on when it begins for the `time`th time: the same in both worlds, for

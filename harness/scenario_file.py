@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
 from harness.fault_times import anchors_wrong, follows, times_wrong
-from harness.faults import Fault, Some, clash, kinds_of, overlap
+from harness.faults import Fault, Some, WorkerLateJoin, clash, kinds_of, overlap
 from harness.scenario import (
     ClosedLoad,
     Latency,
@@ -167,6 +167,8 @@ def _check_fault(scenario: Scenario, fault: Fault) -> Iterator[tuple[Loc, str]]:
     if fault.of != "provider" and "/" in fault.target:
         yield ("target",), f"expected '{fault.of}', not '{fault.target}'"
     yield from times_wrong(fault, scenario.duration)
+    if isinstance(fault, WorkerLateJoin) and fault.instance > scenario.topology.instances:
+        yield ("instance",), f"there is no instance {fault.instance}; the topology has {scenario.topology.instances}"
     some = getattr(fault, "workers", None)
     wrong = some.check(scenario.topology.places) if isinstance(some, Some) else None
     if wrong:

@@ -12,8 +12,9 @@ A request (begun at a on worker w, failed at b) *could use* provider p when all 
 
 A stream that broke off after its first token could use only the provider that had begun it: another may not go on.
 
-Excused are the caller's own errors, and failures on a worker that died, or was frozen, at a moment of [a, b]. A clear
-error from nowhere (no worker took the request) is excused if one of that instance's workers was then absent.
+Excused are the caller's own errors, and failures on a worker that died, was frozen, or had its clock set, at a
+moment of [a, b]. A clear error from nowhere (no worker took the request) is excused if one of that instance's workers
+was then absent.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def _judge(case: Case, execution: Execution, tally: Tally) -> None:
     assert ended is not None  # noqa: S101 - only ended executions come here
     if life.paused(started.t, ended.t) or (life.died and life.gone <= ended.t):
         return
+    if any(w.fault.of == "clock" and w.touches(life) and w.span.meets(started.t, ended.t) for w in case.windows):
+        return
     answering = execution.answering
     candidates = case.providers if answering is None else (answering.started.provider,)
     usable = [p for p in candidates if could_use(case, life, p, execution)]
@@ -78,7 +81,7 @@ def could_use(case: Case, life: Life, provider: str, execution: Execution) -> bo
 def _denies(window: Window, life: Life, provider: str) -> bool:
     if window.takes_answers(provider):
         return True
-    return window.spoils(provider) and window.fault.name == "partition" and window.touches(life)
+    return window.spoils(provider) and window.fault.name in ("partition", "swizzle") and window.touches(life)
 
 
 def _in_vain(case: Case, attempt: Attempt, request_began: float) -> bool:

@@ -6,10 +6,12 @@ A module per target (provider, redis, worker, …) holds its faults in `KINDS`; 
 
 from __future__ import annotations
 
-from harness.faults import provider, redis, worker
+from harness.faults import clock, network, provider, redis, worker
 from harness.faults.base import BOTH, COMMON, Fault, World
 from harness.faults.choice import ALL, Place, Role, Some, Workers
+from harness.faults.clock import ClockDrift, ClockJump, ClockOffset
 from harness.faults.moment import OF_FAULTS, OF_WORKERS, Moment
+from harness.faults.network import NetworkBandwidth, NetworkLatency, NetworkPartition, NetworkSwizzle
 from harness.faults.provider import (
     ANSWERS,
     ProviderCut,
@@ -41,9 +43,25 @@ from harness.faults.redis import (
     RedisRestart,
     RedisSubscribersKilled,
 )
-from harness.faults.worker import WorkerKill, WorkerPause, WorkerRestart
+from harness.faults.worker import (
+    WorkerBlock,
+    WorkerCrashLoop,
+    WorkerDeaf,
+    WorkerKill,
+    WorkerLateJoin,
+    WorkerPause,
+    WorkerRestart,
+    WorkerRollingRestart,
+    WorkerThrottle,
+)
 
-KINDS: tuple[type[Fault], ...] = (*provider.KINDS, *redis.KINDS, *worker.KINDS)
+KINDS: tuple[type[Fault], ...] = (
+    *provider.KINDS,
+    *redis.KINDS,
+    *worker.KINDS,
+    *network.KINDS,
+    *clock.KINDS,
+)
 TARGETS: tuple[str, ...] = tuple(dict.fromkeys(kind.of for kind in KINDS))
 
 __all__ = [
@@ -55,8 +73,15 @@ __all__ = [
     "OF_FAULTS",
     "OF_WORKERS",
     "TARGETS",
+    "ClockDrift",
+    "ClockJump",
+    "ClockOffset",
     "Fault",
     "Moment",
+    "NetworkBandwidth",
+    "NetworkLatency",
+    "NetworkPartition",
+    "NetworkSwizzle",
     "Place",
     "ProviderCut",
     "ProviderError",
@@ -86,9 +111,15 @@ __all__ = [
     "RedisSubscribersKilled",
     "Role",
     "Some",
+    "WorkerBlock",
+    "WorkerCrashLoop",
+    "WorkerDeaf",
     "WorkerKill",
+    "WorkerLateJoin",
     "WorkerPause",
     "WorkerRestart",
+    "WorkerRollingRestart",
+    "WorkerThrottle",
     "Workers",
     "World",
     "clash",

@@ -15,7 +15,7 @@ OF_WORKERS: frozenset[EventName] = frozenset({"worker_down", "worker_ready"})
 class Moment(BaseModel):
     """The `nth` time that something happens.
 
-    opened       a worker opens a provider by what it has seen itself
+    opened       a provider is opened for the fleet, by what a worker, or several together, have seen
     half_open    a worker begins to probe a provider; probed: the probe is sent; closed: it closed the breaker
     worker_down, worker_ready   a worker is gone; one has become ready
     injected, healed            another fault (by its `id`) is in effect; is over

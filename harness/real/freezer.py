@@ -36,6 +36,10 @@ class Freezer:
                 os.kill(pid, signal.SIGSTOP)
         return sum([await becomes_stopped(pid) for pid in pids])
 
+    def stand_by(self, pids: Sequence[int]) -> None:
+        """Somebody else stops and wakes these, again and again, until `thaw`: they will not be left frozen."""
+        self._wakers[tuple(pids)] = _waker(pids)
+
     async def thaw(self, pids: Sequence[int]) -> None:
         """Let these, frozen together before, run again."""
         waker = self._wakers.pop(tuple(pids))

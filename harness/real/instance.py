@@ -18,10 +18,10 @@ GRACE_S = 5
 HEALTHCHECK_S = 600
 
 
-def main(port: int, workers: int) -> None:
-    """Serve on `port` with `workers` processes until told to end."""
+def main(port: int, workers: int, app: str) -> None:
+    """Serve `app` on `port` with `workers` processes until told to end."""
     config = Config(
-        "flexiai.app:app",
+        app,
         host=HOST,
         port=port,
         workers=workers,
@@ -34,4 +34,4 @@ def main(port: int, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

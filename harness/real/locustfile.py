@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from pathlib import Path
 from random import Random
 from typing import Literal
+from urllib.parse import urlsplit
 
 import gevent
 from locust import FastHttpUser, constant_pacing, task
@@ -34,6 +36,7 @@ STREAMED = {
     "stream": True,
 }
 TIMEOUT_S = 120.0
+FIND_S = 0.05
 
 
 class Left(BaseException):
@@ -57,6 +60,7 @@ class Balancer:
 
     def __init__(self, instances: int, how: str, draw: Random) -> None:
         self.how = how
+        self.there = list(range(instances))  # the indexes of those that can be reached
         self.open = [0] * instances
         self._draw = draw
         self._turn = 0
@@ -64,13 +68,24 @@ class Balancer:
     def pick(self) -> int:
         """The index of the instance for the next request."""
         if self.how == "random":
-            return self._draw.randrange(len(self.open))
+            return self._draw.choice(self.there)
         self._turn += 1
         if self.how == "round_robin":
-            return self._turn % len(self.open)
-        least = min(self.open)
-        ties = [i for i, n in enumerate(self.open) if n == least]
+            return self.there[self._turn % len(self.there)]
+        least = min(self.open[i] for i in self.there)
+        ties = [i for i in self.there if self.open[i] == least]
         return ties[self._turn % len(ties)]
+
+    def find(self, index: int, host: str) -> None:
+        """Take an instance that comes late into account from when it takes connections on."""
+        self.there.remove(index)
+        address = urlsplit(host)
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection((address.hostname or "", address.port or 80), timeout=1.0).close()
+                break
+            gevent.sleep(FIND_S)
+        self.there = sorted([*self.there, index])
 
 
 class Planned(FastHttpUser):
@@ -111,6 +126,9 @@ class Keeper:
         """Say READY, await the go, and keep the plan to the last answer."""
         print("READY", flush=True)
         self.zero = self._await_go()
+        for late in sorted(self.scenario.late_instances):
+            gevent.spawn(self.balancer.find, late - 1, self.plan.hosts[late - 1])
+        gevent.sleep(0.0)
         senders = [gevent.spawn(self._open)]
         for index, load in closed_loads(self.scenario):
             start, end = window(load, self.scenario.duration)

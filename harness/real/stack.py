@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flexiai.types import Settings
-from harness.faults import RedisDropMessages, RedisLoading
+from harness.faults import RedisDropMessages, RedisLoading, WorkerBlock, WorkerDeaf
 from harness.history import Entry
 from harness.real.child import Children
 from harness.real.freezer import Freezer
@@ -48,7 +48,9 @@ class Stack:
         self._servers = Children(logs)
         self._instances = Children(logs)
         self.proxy = Proxy(self._servers)
-        self.fleet = Fleet(scenario.topology, self._journals, self._instances)
+        self.doors = self.folder / "doors"
+        app = "harness.real.staged:app" if _behind_the_door(scenario) else "flexiai.app:app"
+        self.fleet = Fleet(scenario.topology, self._journals, self._instances, app=app, late=scenario.late_instances)
 
     async def start(self) -> None:
         """Start Redis, providers, proxy, then the fleet; returns when every worker is ready."""
@@ -93,17 +95,24 @@ class Stack:
         self.folder.mkdir(mode=0o700)
         self._journals.mkdir()
         self._ledgers.mkdir()
+        self.doors.mkdir()
 
     def _environment(self, ports: dict[str, int]) -> dict[str, str]:
         """What a worker is told: where things are (the proxy), and the scenario's settings by the app's own names."""
         env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
         env |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(ports[REDIS]), "REDIS_DB": "0"}
         env |= {"FLEXIAI_JOURNAL_DIR": str(self._journals), "FLEXIAI_LOG_LEVEL": "warning"}
+        env |= {"HARNESS_DOORS": str(self.doors)}
         told = [_told(spec, ports[spec.name]) for spec in self.scenario.providers]
         env["FLEXIAI_PROVIDERS"] = json.dumps(told)
         for section in ("breaker", "request", "sync"):
             env |= _as_variables(section, getattr(self.scenario, section))
         return env
+
+
+def _behind_the_door(scenario: Scenario) -> bool:
+    """Whether a fault needs to be done in a worker's own event loop."""
+    return any(isinstance(fault, WorkerBlock | WorkerDeaf) for fault in scenario.faults)
 
 
 def _about_messages(scenario: Scenario) -> bool:

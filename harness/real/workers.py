@@ -87,7 +87,21 @@ class Watcher(Protocol):
 class Fleet:
     """The instances and their workers."""
 
-    def __init__(self, topology: Topology, folder: Path, children: Children) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        folder: Path,
+        children: Children,
+        *,
+        app: str = "flexiai.app:app",
+        late: frozenset[int] = frozenset(),
+    ) -> None:
+        """`app`: what the workers serve; `late`: instances that a fault starts."""
+        self.late = late
+        self._app = app
+        self._env: Mapping[str, str] = {}
+        self._ports: dict[int, int] = {}
+        self._held: dict[int, HeldPort] = {}
         self.instances = topology.instances
         self.workers_each = topology.workers
         self.hosts: tuple[str, ...] = ()
@@ -108,19 +122,38 @@ class Fleet:
         return self._live
 
     async def start(self, env: Mapping[str, str]) -> None:
-        """Start every instance; returns when every worker is ready, or raises WorldError with what the log says."""
+        """Start every instance but the late ones; returns when their workers are ready, or raises WorldError with what
+        the log says."""
+        self._env = env
         ports = [HeldPort() for _ in range(self.instances)]
+        self._ports = {number: port.number for number, port in enumerate(ports, 1)}
         try:
-            for number, port in enumerate(ports, 1):
-                command = [sys.executable, "-m", "harness.real.instance", str(port.number), str(self.workers_each)]
-                child = await self._all.spawn(f"instance {number}", command, env=env, cwd=self.folder)
-                self._parents[child.pid] = number
+            for number in self._ports:
+                if number not in self.late:
+                    await self._launch(number)
             self.hosts = tuple(f"http://127.0.0.1:{port.number}" for port in ports)
             self._watch_task = asyncio.create_task(self._watch())
             await self._await_ready()
         finally:
-            for port in ports:
-                port.release()
+            for number, port in enumerate(ports, 1):
+                if number in self.late:
+                    self._held[number] = port
+                else:
+                    port.release()
+
+    async def join(self, instance: int) -> None:
+        """Start an instance that was not there from the beginning; returns when its workers are ready."""
+        await self._launch(instance)
+        self.late = self.late - {instance}
+        await self._await_ready()
+
+    async def _launch(self, number: int) -> None:
+        command = [sys.executable, "-m", "harness.real.instance"]
+        command += [str(self._ports[number]), str(self.workers_each), self._app]
+        child = await self._all.spawn(f"instance {number}", command, env=self._env, cwd=self.folder)
+        self._parents[child.pid] = number
+        if (held := self._held.pop(number, None)) is not None:
+            held.release()
 
     async def _await_ready(self) -> None:
         try:
@@ -130,11 +163,12 @@ class Fleet:
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             ready = sum(w.ready for w in self._live.values())
-            wanted = self.instances * self.workers_each
+            wanted = (self.instances - len(self.late)) * self.workers_each
             raise WorldError(f"only {ready} of {wanted} workers were ready after {READY_TIMEOUT_S:g} s") from None
 
     def _all_ready(self) -> bool:
-        return len(self._live) == self.instances * self.workers_each and all(w.ready for w in self._live.values())
+        wanted = (self.instances - len(self.late)) * self.workers_each
+        return len(self._live) == wanted and all(w.ready for w in self._live.values())
 
     def check(self) -> None:
         """Raise WorldError if an instance (not merely a worker) has ended, or the watching of workers has."""
@@ -214,6 +248,8 @@ class Fleet:
         if self._watch_task is not None:
             self._watch_task.cancel()
             await asyncio.wait([self._watch_task])
+        for held in self._held.values():
+            held.release()
         await self._all.stop(grace_s=15.0)
         self.entries.extend(entry for _, entry in self._journals.fresh())
 

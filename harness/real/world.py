@@ -27,7 +27,7 @@ from harness.history import (
     WorkerDown,
     WorkerUp,
 )
-from harness.real.injectors import MAKERS, Injector, Scene, Wire, injector, sample
+from harness.real.injectors import MAKERS, Injector, Scene, Swizzle, Wire, injector, sample
 from harness.real.interrupt import Interruptible
 from harness.real.locust_process import Load
 from harness.real.stack import Stack
@@ -164,7 +164,7 @@ class RealWorld:
         up = WorkerUp(t=worker.up_at, worker=worker.name, instance=instance, slot=slot, generation=worker.generation)
         self._entries.append(up)
         self.heard(up, up.t)
-        for wire in [i for i in self._injected.values() if isinstance(i, Wire)]:
+        for wire in [i for i in self._injected.values() if isinstance(i, Wire | Swizzle)]:
             task = asyncio.create_task(wire.follow())
             self._following.add(task)
 

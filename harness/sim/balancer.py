@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from harness.scenario import Topology
@@ -10,7 +11,9 @@ from harness.scenario import Topology
 class Balancer:
     """Spreads requests over instances, by what it has itself under way at each. Instances count from 1."""
 
-    def __init__(self, topology: Topology, rng: Random) -> None:
+    def __init__(self, topology: Topology, rng: Random, serves: Callable[[int], bool] = lambda _: True) -> None:
+        """`serves`: whether an instance is there for it."""
+        self._serves = serves
         self._how = topology.balancer
         self._open = [0] * topology.instances
         self._rng = rng
@@ -27,11 +30,12 @@ class Balancer:
         self._open[instance - 1] -= 1
 
     def _index(self) -> int:
+        there = [index for index in range(len(self._open)) if self._serves(index + 1)]
         if self._how == "random":
-            return self._rng.randrange(len(self._open))
+            return self._rng.choice(there)
         self._turn += 1
         if self._how == "round_robin":
-            return self._turn % len(self._open)
-        least = min(self._open)
-        ties = [i for i, n in enumerate(self._open) if n == least]
+            return there[self._turn % len(there)]
+        least = min(self._open[index] for index in there)
+        ties = [index for index in there if self._open[index] == least]
         return ties[self._turn % len(ties)]

@@ -76,6 +76,10 @@ class Engine(simpy.Environment):
         """Call `fn(*args)` in `delay_s` seconds."""
         return self.call_at(self._now + delay_s, fn, *args)
 
+    def waiting(self) -> list[Entry]:
+        """All that is in the queue, in its order."""
+        return [entry for *_, entry in sorted(self._queue, key=lambda item: item[:3])]  # type: ignore[misc]  # as in `put`
+
     def stop(self) -> None:
         """Make `advance` return after the present entry."""
         self._stopping = True

@@ -39,6 +39,7 @@ class Fleet:
         costs: Costs,
         rng: Random,
         *,
+        late: frozenset[int],
         equip: Equip,
         record: Recorder,
         now: Callable[[], float],
@@ -46,6 +47,7 @@ class Fleet:
         self.places = places
         self.workers: dict[Place, SimWorker] = {}
         self.ended: list[SimWorker] = []
+        self.late = late  # instances that a fault starts
         self._engine, self._network, self._costs, self._rng = engine, network, costs, rng
         self._equip, self._record, self._now = equip, record, now
         self._generations: dict[Place, int] = {}
@@ -59,8 +61,19 @@ class Fleet:
 
     @property
     def all_ready(self) -> bool:
-        """Whether every place has a worker that is ready."""
-        return all(place in self.workers and self.workers[place].ready for place in self.places)
+        """Whether every place that is to have a worker by now has one that is ready."""
+        there = (place for place in self.places if place[0] not in self.late)
+        return all(place in self.workers and self.workers[place].ready for place in there)
+
+    def serves(self, instance: int) -> bool:
+        """Whether an instance is there for a balancer: one that comes late is once a worker of it is ready."""
+        return instance not in self.late or any(w.ready for w in self._of(instance))
+
+    def join(self, instance: int) -> list[SimWorker]:
+        """Start the workers of an instance that was not there from the beginning."""
+        for place in self._by_instance[instance]:
+            self._spawn(place)
+        return self.at(tuple(self._by_instance[instance]))
 
     def at(self, places: tuple[Place, ...]) -> list[SimWorker]:
         """The workers that live at these places now."""
@@ -69,7 +82,7 @@ class Fleet:
     def start(self) -> None:
         """Start every worker, each a little after the one before it, in an order that the seed draws."""
         order = self._rng.sample(self.places, len(self.places))
-        for number, place in enumerate(order):
+        for number, place in enumerate(place for place in order if place[0] not in self.late):
             self._engine.call_later(number * self._costs.stagger_s * (0.5 + self._rng.random()), self._spawn, place)
 
     def connect(self, instance: int, request: str, stream: bool, answered: Answered) -> None:

@@ -67,6 +67,10 @@ class Timer(asyncio.TimerHandle):
         self._context = copy_context() if context is None else context
         self._cancelled = False
 
+    def wait_again(self) -> None:
+        """It may be put into the queue once more."""
+        self.callbacks = _DUE
+
     def cancel(self) -> None:
         """Do not run it."""
         self._cancelled = True

@@ -161,6 +161,8 @@ class Line:
 
     async def _reach(self, flight: Flight) -> None:
         await self._pass(flight)
+        if slow_s := sum(s.delay_s(self.place) for s in self._service.standing.values()):
+            await self._wait(flight, slow_s)
         if any(isinstance(s.fault, ProviderRefuse) and s.touch() for s in self._service.standing.values()):
             await self._wait(flight, REFUSED_AFTER_S)
             raise refusal(self._service.name, Trouble.CONNECT, "no connection (connection refused)")

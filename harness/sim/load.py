@@ -34,6 +34,7 @@ class SimLoad:
     edge        how long a request takes to an instance, and its answer back
     connect     hands a request to an instance: whether it is to be a stream, and whom to answer
     disconnect  tells an instance that the sender of a request has left
+    serves      whether an instance is there for the balancer
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class SimLoad:
         *,
         connect: Connect,
         disconnect: Disconnect,
+        serves: Callable[[int], bool] = lambda _: True,
         record: Recorder,
         now: Callable[[], float],
     ) -> None:
@@ -53,7 +55,7 @@ class SimLoad:
         self._engine, self._edge, self._record, self._now = engine, edge, record, now
         self._connect, self._disconnect = connect, disconnect
         self._manners = Manners(scenario, seed)
-        self._balancer = Balancer(scenario.topology, rng)
+        self._balancer = Balancer(scenario.topology, rng, serves)
         self._plan = arrivals(scenario, seed)
         self._open: dict[str, _Asked] = {}
         self._senders = 0  # open load, and users, that may still send

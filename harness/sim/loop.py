@@ -34,11 +34,14 @@ Trouble = Callable[[str, BaseException | None], None]
 """Takes what nobody observed: a message, and the exception if there is one."""
 
 
+_CLOCK_S = 1e-6
+
+
 class SimLoop(Streams):
     """The event loop of one simulated process, on a host of the simulated network.
 
     trouble         takes exceptions that nobody observed; without it they end the simulation
-    clock_offset_s  how far this process's clock is ahead of the engine's
+    clock           this process's own clock: `rate` of the engine's seconds, and `offset_s`
     waited          what came while it was frozen, in all
     """
 
@@ -56,6 +59,8 @@ class SimLoop(Streams):
         self.host = host
         self.callback_cost_s = callback_cost_s
         self.clock_offset_s = 0.0
+        self.clock_rate = 1.0
+        self._ran_early: set[Timer] = set()
         self.dead = False
         self._trouble = trouble
         self._ready: deque[Handle | Timer] = deque()
@@ -76,7 +81,7 @@ class SimLoop(Streams):
 
     def time(self) -> float:
         """This process's clock, in seconds."""
-        return self.engine._now + self.clock_offset_s
+        return self.engine._now * self.clock_rate + self.clock_offset_s
 
     def call_soon(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> Handle:
         handle = Handle(callback, args, context)
@@ -99,8 +104,37 @@ class SimLoop(Streams):
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> Timer:
         timer = Timer(when, callback, args, self, context)
-        self.engine.put(when - self.clock_offset_s, timer)
+        self.engine.put((when - self.clock_offset_s) / self.clock_rate, timer)
         return timer
+
+    def set_clock(self, *, ahead_s: float = 0.0, rate: float | None = None) -> int:
+        """Set this process's clock ahead (or back), and let it run faster or slower; how many timers that moves."""
+        self.clock_offset_s += ahead_s
+        if rate is not None:
+            self.clock_offset_s += self.engine.now * (self.clock_rate - rate)
+            self.clock_rate = rate
+        timers = [t for t in self.engine.waiting() if isinstance(t, Timer) and t._loop is self and not t._cancelled]
+        for timer in timers:
+            self.engine.call_at((timer._when - self.clock_offset_s) / self.clock_rate, self._perhaps_early, timer)
+        return len(timers)
+
+    def _perhaps_early(self, timer: Timer) -> None:
+        """The time of a timer that was set before the clock was has come, if it has not run already."""
+        if (
+            not timer._cancelled
+            and timer.callbacks is not None
+            and timer not in self._ran_early
+            and self._is_due(timer)
+        ):
+            self._ran_early.add(timer)
+            self._run_timer(timer)
+
+    def _is_due(self, timer: Timer) -> bool:
+        return timer._when - self.time() <= _CLOCK_S
+
+    def occupy(self, seconds: float) -> None:
+        """A callback takes that long: nothing runs meanwhile."""
+        self._busy_until = max(self._busy_until, self.engine.now) + seconds
 
     def happened(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Something came from outside (said by the engine, never from within a callback): run it as I/O is run."""
@@ -110,7 +144,17 @@ class SimLoop(Streams):
         self._run_or_arm()
 
     def timer_due(self, timer: Timer) -> None:
-        """A timer's time has come."""
+        """A timer's time has come, unless the clock was set meanwhile."""
+        if self._ran_early and timer in self._ran_early:
+            self._ran_early.discard(timer)
+            return
+        if not self._is_due(timer):
+            timer.wait_again()
+            self.engine.put((timer._when - self.clock_offset_s) / self.clock_rate, timer)
+            return
+        self._run_timer(timer)
+
+    def _run_timer(self, timer: Timer) -> None:
         if self._frozen:
             self.waited += 1
             self._overdue.append(timer)
@@ -131,6 +175,9 @@ class SimLoop(Streams):
     def _run_tick(self, _tick: Tick) -> None:
         if self._frozen:
             self._missed = True
+            return
+        if self._busy_until > self.engine.now:  # it became busy while this waited
+            self._arm()
             return
         self._armed = True
         ready = self._ready

@@ -83,7 +83,7 @@ class SimProvider:
         return Shape(sum(s.fault.add for s in delays if isinstance(s.fault, ProviderLatency)), stall, deciding)
 
     def _hits(self, standing: Standing, flight: Flight) -> bool:
-        if isinstance(standing.fault, ProviderPartition | ProviderRefuse):
+        if standing.fault.of == "network" or isinstance(standing.fault, ProviderPartition | ProviderRefuse):
             return False
         if isinstance(standing.fault, ProviderStall) and not flight.stream:
             return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flexiai.core.outcome import Outcome, Trouble, classify
 from flexiai.errors import InvalidRequestError, ProviderError
-from harness.faults import Fault, Place, ProviderPartition, ProviderRateLimit
+from harness.faults import Fault, NetworkPartition, NetworkSwizzle, Place, ProviderPartition, ProviderRateLimit
 from harness.faults import ProviderError as AnswersError
 
 _LIES = {
@@ -26,10 +28,14 @@ _WHAT = {
 
 
 class Standing:
-    """A fault that stands, between the provider and workers at `places`. `touched`: what it changed so far."""
+    """A fault that stands, between the provider and workers at `places`. `touched`: what it changed so far; `slow`: by
+    how much it slows their way, drawn each time."""
 
-    def __init__(self, index: int, fault: Fault, places: tuple[Place, ...] = ()) -> None:
+    def __init__(
+        self, index: int, fault: Fault, places: tuple[Place, ...] = (), slow: Callable[[], float] | None = None
+    ) -> None:
         self.index = index
+        self.slow = slow
         self.fault = fault
         self.places = places
         self.share: float = getattr(fault, "share", 1.0)
@@ -42,7 +48,14 @@ class Standing:
 
     def parts(self, place: Place) -> bool:
         """Whether it keeps the worker at `place` from the provider."""
-        return isinstance(self.fault, ProviderPartition) and place in self.places
+        return isinstance(self.fault, ProviderPartition | NetworkPartition | NetworkSwizzle) and place in self.places
+
+    def delay_s(self, place: Place) -> float:
+        """How much longer the worker at `place` waits for the provider, by the network alone; drawn anew each time."""
+        if self.slow is None or place not in self.places:
+            return 0.0
+        self.touch()
+        return self.slow()
 
     @property
     def what(self) -> str:

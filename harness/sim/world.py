@@ -76,6 +76,7 @@ class SimWorld:
             self._network,
             self._costs,
             self._chance.stream("fleet"),
+            late=scenario.late_instances,
             equip=self._equip,
             record=self.record,
             now=self.now,
@@ -88,6 +89,7 @@ class SimWorld:
             self._chance.stream("balancer"),
             connect=self._fleet.connect,
             disconnect=self._fleet.disconnect,
+            serves=self._fleet.serves,
             record=self.record,
             now=self.now,
         )
@@ -217,15 +219,18 @@ class SimWorld:
             breaker=self._scenario.breaker,
             request=self._scenario.request,
             custom=lines,
-            listeners=[self._take],
+            listeners=[partial(self._take, process.loop)],
             worker=name,
             pid=process.pid,
             rng=self._chance.stream(f"worker/{place[0]}.{place[1]}/{generation}"),
         )
         return SimWorker(name, place, process, make, lines, on_ready=on_ready)
 
-    def _take(self, event: Event) -> None:
-        """Something happened on a worker; its time is the engine's."""
+    def _take(self, loop: SimLoop, event: Event) -> None:
+        """Something happened on a worker, by whose own clock it is stamped: the history has one clock for all."""
+        if loop.clock_offset_s or loop.clock_rate != 1.0:
+            at = self._engine.now - (loop.time() - event.t) / loop.clock_rate
+            msgspec.structs.force_setattr(event, "t", at)
         self._entries.append(event)
         if self._hear is not None:
             self._hear(cast("Entry", event), event.t - self._start_s)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import AttemptStarted, Transition
+from flexiai.events import AttemptStarted, RecordApplied, Transition
 from harness.agenda import Agenda, Step
 from harness.history import FaultHealed, FaultInjected, WorkerDown, WorkerUp
 from tests.harness.histories import scenario
@@ -64,6 +64,17 @@ def test_a_fault_waits_for_what_it_comes_after():
     assert what.hear(OPENED, 10.0)
     assert taken(what) == [(10.5, True, 0, 0)]
     assert not what.hear(OPENED, 11.0)
+
+
+def test_what_the_store_opened_is_opened_once_by_the_worker_whose_failure_did_it():
+    what = agenda({**KILL, "after": {"event": "opened", "nth": 2}, "workers": "opener"})
+    fields: dict[str, Any] = {"provider": "a", "reason": Cause.CONSECUTIVE_FAILURES, "via": "notice", "since_ms": 1}
+    told = RecordApplied(t=0, worker="w1", origin="w3", epoch=1, state=State.OPEN, **fields)
+    shut = RecordApplied(t=0, worker="w1", origin="w2", epoch=2, state=State.CLOSED, **fields)
+    what.hear(WorkerUp(t=-1, worker="w3", instance=1, slot=3), -1.0)
+    assert not any(what.hear(entry, 1.0) for entry in (told, OPENED, told, shut))
+    assert what.hear(told, 2.0)
+    assert what.places(Step(2.0, True, 0, 0, "w3")) == ((1, 3),)
 
 
 def test_the_second_time_is_not_the_first():

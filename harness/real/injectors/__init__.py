@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.faults import Fault, Place
-from harness.real.injectors import provider, redis, worker
+from harness.real.injectors import network, provider, redis, worker
+from harness.real.injectors.network import Swizzle
 from harness.real.injectors.scene import Effect, Injector, Maker, Scene, sample
 from harness.real.injectors.wire import Wire
 from harness.world import WorldError
 
-MAKERS: Mapping[type[Fault], Maker] = {**provider.MAKERS, **redis.MAKERS, **worker.MAKERS}
+MAKERS: Mapping[type[Fault], Maker] = {
+    **provider.MAKERS,
+    **redis.MAKERS,
+    **worker.MAKERS,
+    **network.MAKERS,
+}
 
-__all__ = ["MAKERS", "Effect", "Injector", "Scene", "Wire", "injector", "sample"]
+__all__ = ["MAKERS", "Effect", "Injector", "Scene", "Swizzle", "Wire", "injector", "sample"]
 
 
 def injector(scene: Scene, index: int, places: tuple[Place, ...]) -> Injector:

@@ -8,13 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.faults import Fault, Place
-from harness.sim.injectors import provider, redis, worker
+from harness.sim.injectors import clock, network, provider, redis, worker
 from harness.sim.injectors.redis import REDIS, REDIS_PORT, open_door
 from harness.sim.injectors.scene import Effect, Injector, Maker, Scene
 from harness.sim.injectors.worker import GRACE_S
 from harness.world import Unsupported
 
-MAKERS: Mapping[type[Fault], Maker] = {**provider.MAKERS, **redis.MAKERS, **worker.MAKERS}
+MAKERS: Mapping[type[Fault], Maker] = {
+    **provider.MAKERS,
+    **redis.MAKERS,
+    **worker.MAKERS,
+    **network.MAKERS,
+    **clock.MAKERS,
+}
 
 __all__ = ["GRACE_S", "MAKERS", "REDIS", "REDIS_PORT", "Effect", "Injector", "Scene", "injector", "open_door"]
 

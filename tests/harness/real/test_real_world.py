@@ -14,7 +14,7 @@ import yaml
 
 import harness
 from flexiai.core.outcome import Outcome, Trouble
-from flexiai.events import AttemptEnded, RequestEnded, RequestStarted
+from flexiai.events import AttemptEnded, ListenerRestarted, RequestEnded, RequestStarted
 from harness.history import (
     FaultEffect,
     FaultHealed,
@@ -29,6 +29,7 @@ from harness.history import (
 )
 from harness.scenario import Scenario
 from harness.session import Finished, carry_out
+from harness.world import Unsupported
 from tests.harness.small import SMALL
 
 pytestmark = pytest.mark.real
@@ -188,3 +189,31 @@ def test_redis_answers_errors_and_loses_its_clients(carried_out):
         ],
     )
     assert {r.status for r in finished.record.history.all(RequestDone)} == {200}
+
+
+def test_workers_are_blocked_deafened_throttled_joined_late_and_cut_off(carried_out):
+    finished = carried_out(
+        duration="12s",
+        topology={"instances": 2, "workers": 1},
+        faults=[
+            {"at": "0.2s", "target": "worker", "inject": "late_join", "instance": 2},
+            {"at": "0.5s", "target": "worker", "inject": "block", "lasts": "200ms", "workers": "1.1"},
+            {"at": "1s", "target": "worker", "inject": "deaf", "workers": "1.1"},
+            {"at": "1.5s", "for": "1s", "target": "worker", "inject": "throttle", "share": "50%", "workers": "1.1"},
+            {"at": "3s", "for": "500ms", "target": "network", "inject": "partition", "workers": "1.1"},
+            {"at": "4s", "for": "1s", "target": "network", "inject": "latency", "median": "5ms", "p99": "20ms"},
+            {"at": "8s", "for": "2s", "target": "network", "inject": "swizzle"},
+        ],
+    )
+    history = finished.record.history
+    assert {r.status for r in history.all(RequestDone)} == {200}
+    assert len(list(history.all(ListenerRestarted))) == 1
+    assert {w.instance for w in history.all(WorkerUp) if w.t > 0.2} == {2}
+
+
+def test_a_fault_that_only_a_simulation_can_do_is_refused_with_the_reason(tmp_path):
+    scenario = Scenario.model_validate(
+        yaml.safe_load(SMALL) | {"faults": [{"at": "1s", "target": "clock", "inject": "jump", "by": "5s"}]}
+    )
+    with pytest.raises(Unsupported, match=r"'jump' on clock cannot be done for real: .* share its monotonic clock"):
+        carry_out(scenario, "real", 1, tmp_path / "runs", report=False)

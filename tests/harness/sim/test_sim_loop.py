@@ -6,6 +6,8 @@ import asyncio
 import gc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.sim.engine import Engine, Stuck
 from harness.sim.refusals import NotSimulated
@@ -243,3 +245,50 @@ def test_plain_simpy_processes_live_beside_loops() -> None:
     net.engine.process(process(net.engine))
     run_on(loop_on(net), asyncio.sleep(1))
     assert seen == [0.25, 0.5, 0.75]
+
+
+@given(
+    st.lists(st.floats(0.1, 20.0), min_size=1, max_size=8),
+    st.floats(0.0, 5.0),
+    st.floats(-8.0, 8.0),
+    st.floats(0.5, 2.0),
+)
+def test_a_timer_runs_once_when_its_own_clock_says_so_however_that_is_set(
+    waits: list[float], set_at: float, ahead_s: float, rate: float
+) -> None:
+    net = network()
+    loop, stage = loop_on(net), loop_on(net, "stage")
+    ran: list[tuple[int, float, float]] = []
+
+    async def wait(number: int, due: float) -> None:
+        loop.call_at(due, lambda: ran.append((number, loop.time(), net.engine.now)))
+
+    for number, due in enumerate(waits):
+        loop.create_task(wait(number, due))
+
+    async def direct() -> None:
+        await asyncio.sleep(set_at)
+        loop.set_clock(ahead_s=ahead_s, rate=rate)
+        await asyncio.sleep(100)
+
+    run_on(stage, direct())
+    assert sorted(number for number, *_ in ran) == list(range(len(waits)))
+    for number, told, at in ran:
+        late = 1e-5 if at < set_at else max(1e-5, ahead_s + 1e-5)
+        assert -1e-5 <= told - waits[number] <= late
+
+
+def test_a_loop_that_is_busy_runs_nothing_until_it_is_done() -> None:
+    net = network()
+    loop, stage = loop_on(net), loop_on(net, "stage")
+    ran: list[float] = []
+
+    async def direct() -> None:
+        await asyncio.sleep(1)
+        loop.occupy(0.5)
+        loop.call_soon(lambda: ran.append(net.engine.now))
+        loop.call_later(0.2, lambda: ran.append(net.engine.now))
+        await asyncio.sleep(2)
+
+    run_on(stage, direct())
+    assert ran == [1.5, 1.5]

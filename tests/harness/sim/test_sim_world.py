@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from flexiai.core.circuit import Cause, State
-from flexiai.events import RecordApplied, Transition, WorkerReady, WorkerStarted
+from flexiai.core.circuit import State
+from flexiai.events import RecordApplied, WorkerReady, WorkerStarted
 from harness.checkers import CHECKERS, Case
 from harness.history import (
     FaultEffect,
@@ -91,6 +91,19 @@ FAULTS: list[dict[str, Any]] = [
     {"at": "2s", "target": "worker", "inject": "kill", "workers": "1 of 4"},
     {"at": "2s", "target": "worker", "inject": "restart", "workers": "2 of 4"},
     {"at": "2s", "for": "3s", "target": "worker", "inject": "pause", "workers": "1 of 4"},
+    {"at": "1s", "for": "4s", "target": "worker", "inject": "rolling_restart"},
+    {"at": "2s", "for": "3s", "target": "worker", "inject": "crash_loop", "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "block", "lasts": "500ms", "workers": "1 of 4"},
+    {"at": "2s", "for": "3s", "target": "worker", "inject": "throttle", "share": "30%", "workers": "2 of 4"},
+    {"at": "2s", "target": "worker", "inject": "deaf", "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "late_join", "instance": 2},
+    {"at": "2s", "for": "3s", "target": "network", "inject": "partition", "workers": "1 of 4"},
+    {"at": "2s", "for": "4s", "target": "network", "inject": "swizzle", "workers": "3 of 4"},
+    {"at": "2s", "for": "3s", "target": "network", "inject": "latency", "median": "20ms", "p99": "100ms"},
+    {"at": "2s", "for": "3s", "target": "network", "inject": "bandwidth", "bytes_per_s": 2000},
+    {"at": "2s", "for": "3s", "target": "clock", "inject": "offset", "by": "3s", "workers": "2 of 4"},
+    {"at": "2s", "target": "clock", "inject": "jump", "by": "30s", "way": "behind", "workers": "1 of 4"},
+    {"at": "2s", "for": "3s", "target": "clock", "inject": "drift", "rate": 1.5, "workers": "2 of 4"},
 ]
 
 
@@ -121,6 +134,19 @@ TALKATIVE: list[dict[str, Any]] = [
     {"at": "2s", "target": "worker", "inject": "kill", "workers": "1 of 4"},
     {"at": "2s", "target": "worker", "inject": "restart", "workers": "2 of 4"},
     {"at": "2s", "for": "3s", "target": "worker", "inject": "pause", "workers": "1 of 4"},
+    {"at": "1s", "for": "4s", "target": "worker", "inject": "rolling_restart"},
+    {"at": "2s", "for": "3s", "target": "worker", "inject": "crash_loop", "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "block", "lasts": "500ms", "workers": "1 of 4"},
+    {"at": "2s", "for": "3s", "target": "worker", "inject": "throttle", "share": "30%", "workers": "2 of 4"},
+    {"at": "2s", "target": "worker", "inject": "deaf", "workers": "1 of 4"},
+    {"at": "2s", "target": "worker", "inject": "late_join", "instance": 2},
+    {"at": "2s", "for": "3s", "target": "network", "inject": "partition", "workers": "1 of 4"},
+    {"at": "2s", "for": "4s", "target": "network", "inject": "swizzle", "workers": "3 of 4"},
+    {"at": "2s", "for": "3s", "target": "network", "inject": "latency", "median": "20ms", "p99": "100ms"},
+    {"at": "2s", "for": "3s", "target": "network", "inject": "bandwidth", "bytes_per_s": 2000},
+    {"at": "2s", "for": "3s", "target": "clock", "inject": "offset", "by": "3s", "workers": "2 of 4"},
+    {"at": "2s", "target": "clock", "inject": "jump", "by": "30s", "way": "behind", "workers": "1 of 4"},
+    {"at": "2s", "for": "3s", "target": "clock", "inject": "drift", "rate": 1.5, "workers": "2 of 4"},
 ]
 
 
@@ -165,9 +191,9 @@ def test_faults_that_need_an_outages_news_leave_evidence_with_one_and_none_witho
 def test_a_fault_after_an_event_is_put_on_the_worker_that_it_happened_to() -> None:
     opened = {"event": "opened", "provider": "openai"}
     history = simulated(scenario(OUTAGE, {"after": opened, "target": "worker", "inject": "kill", "workers": "opener"}))
-    first = next(e for e in history.all(Transition) if e.to is State.OPEN and e.cause is not Cause.SYNC)
+    first = next(e for e in history.all(RecordApplied) if e.state is State.OPEN)
     [killed] = [e for e in history.all(FaultInjected) if e.fault == 1]
-    assert killed.on == (first.worker,)
+    assert killed.on == (first.origin,)
     assert 0 <= killed.t - first.t < 0.001
 
 
