@@ -1,7 +1,7 @@
 """flexiai's app as ever, with a door for the harness: what no signal can do to a worker is done in its event loop.
 
 Only a run whose faults need it loads this module in place of `flexiai.app`; the production code knows nothing of it.
-The door is a unix socket named after the process in the folder that HARNESS_DOORS names. One order a line:
+The door is a port of loopback, announced in the folder that HARNESS_DOORS names. One order a line:
 
     block SECONDS   nothing else runs in the loop for so long; answered with how long that was
     cancel SUFFIX   cancels the tasks whose name ends so; answered with how many
@@ -19,7 +19,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from flexiai.app import create_app
-from harness.real.doors import door
+from harness.real.doors import announce
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,8 +47,8 @@ _lifespan = app.router.lifespan_context
 
 @asynccontextmanager
 async def _with_door(application: FastAPI) -> AsyncIterator[None]:
-    path = door(Path(os.environ["HARNESS_DOORS"]), os.getpid())
-    server = await asyncio.start_unix_server(_serve, path)
+    server = await asyncio.start_server(_serve, "127.0.0.1", 0)
+    announce(Path(os.environ["HARNESS_DOORS"]), os.getpid(), server.sockets[0].getsockname()[1])
     try:
         async with _lifespan(application):
             yield

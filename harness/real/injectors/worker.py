@@ -22,7 +22,7 @@ from harness.faults import (
     WorkerThrottle,
 )
 from harness.history import WorkerPaused, WorkerResumed
-from harness.real.doors import door
+from harness.real.doors import port_of
 from harness.real.freezer import stopped
 from harness.real.injectors.scene import Effect, Maker, Scene
 from harness.real.workers import Worker
@@ -206,7 +206,7 @@ class AtTheDoor:
     async def _ask(self, worker: Worker) -> float:
         try:
             async with asyncio.timeout(ANSWER_S):
-                reader, writer = await asyncio.open_unix_connection(door(self._doors, worker.pid))
+                reader, writer = await asyncio.open_connection("127.0.0.1", port_of(self._doors, worker.pid))
                 writer.write(self._order.replace("WORKER", worker.name).encode() + b"\n")
                 answer = float(await reader.readline())
                 writer.close()
