@@ -21,6 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from flexiai.core.circuit import Cause, State
+from flexiai.decisions import Decisions
 from flexiai.events import (
     AttemptEnded,
     Event,
@@ -78,6 +79,7 @@ class LogListener:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._decisions = Decisions()
         self._tell: Mapping[type[Event], Callable[[Any], None]] = {
             WorkerReady: self._ready,
             WorkerStopped: self._stopped,
@@ -151,7 +153,8 @@ class LogListener:
             )
 
     def _transition(self, event: Transition) -> None:
-        if event.cause is Cause.SYNC:
+        cause = self._decisions.cause_of(event)
+        if cause is Cause.SYNC:
             return  # told by the record that caused it
         level = logging.WARNING if event.to is State.OPEN else logging.INFO
         _say(level, event, "Circuit breaker %s for provider: %s", _WORDS[event.to], event.provider)
@@ -162,7 +165,7 @@ class LogListener:
                 "Provider %s is left alone for %.1f s (%s)",
                 event.provider,
                 event.open_for_s,
-                event.cause,
+                cause,
             )
 
     def _operator_acted(self, event: OperatorActed) -> None:
@@ -171,7 +174,7 @@ class LogListener:
         _say(logging.WARNING, event, "Operator: %s provider %s%s (%s)", event.action, event.provider, how_long, why)
 
     def _record_applied(self, event: RecordApplied) -> None:
-        if event.accepted:
+        if self._decisions.is_own(event):
             return
         _say(logging.INFO, event, "State sync received: %s circuit %s", event.provider, _WORDS[event.state])
         if event.held_s:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flexiai.chat import ChatRequest
 from flexiai.operating import LONGEST_S
 
 RESERVED_OPTIONS = frozenset({"messages", "model", "temperature", "max_tokens", "request_id", "stream"})
@@ -22,13 +23,14 @@ class DirectChat(BaseModel):
     temperature: float | None = Field(0.7, ge=0.0, le=2.0)
     max_tokens: int | None = Field(None, gt=0, le=4000)
 
-    def arguments(self) -> dict[str, Any]:
-        """The request as arguments of `client.chat.completions.create`."""
-        return {
-            "messages": [{"role": "user", "content": self.message}],
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-        }
+    def asked(self, asked_as: str) -> ChatRequest:
+        """The request, under this id."""
+        return ChatRequest(
+            messages=({"role": "user", "content": self.message},),
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            request_id=asked_as,
+        )
 
 
 class Word(BaseModel):
@@ -78,16 +80,17 @@ class FullChat(BaseModel):
             raise ValueError(f"options must not contain {reserved[0]}")
         return self
 
-    def arguments(self) -> dict[str, Any]:
-        """The request as arguments of `client.chat.completions.create`."""
-        turns = [turn.model_dump(exclude_unset=True) for turn in self.messages or ()]
-        return {
-            **self.options,
-            "messages": turns or [{"role": "user", "content": self.message}],
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-        }
+    def asked(self, asked_as: str) -> ChatRequest:
+        """The request, under this id."""
+        turns = tuple(turn.model_dump(exclude_unset=True) for turn in self.messages or ())
+        return ChatRequest(
+            messages=turns or ({"role": "user", "content": self.message},),
+            model=self.model,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            options=self.options,
+            request_id=asked_as,
+        )
 
 
 Body = DirectChat | FullChat

@@ -11,18 +11,15 @@ Rules
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.types import Receive, Scope, Send
 
-from flexiai.app.dialect import Dialect
+from flexiai.app.dialect import Asked, Dialect
 from flexiai.app.event_stream import EventStream
 from flexiai.app.incoming import CallerGone, check_length, read_body, request_id, while_connected
 from flexiai.app.openai import Answerer
 from flexiai.app.refusals import not_serving, refusal
 from flexiai.app.replies import Reply, answered_by, id_header
 from flexiai.app.worker import Desk, Worker
-from flexiai.chat import ChatCompletion
 
 
 class ChatEndpoint:
@@ -43,8 +40,8 @@ class ChatEndpoint:
         try:
             worker.access.check_caller(scope["headers"])
             with worker.load:
-                arguments = await self._arguments(worker, scope, receive)
-                reply = await while_connected(receive, self._served(worker, arguments, asked_as, events))
+                asked = await self._asked(worker, scope, receive, asked_as)
+                reply = await while_connected(receive, self._served(worker, asked, asked_as, events))
         except CallerGone:
             return  # nobody is there to be told
         except Exception as error:
@@ -57,20 +54,19 @@ class ChatEndpoint:
         if reply is not None:
             await reply.send(send)
 
-    async def _arguments(self, worker: Worker, scope: Scope, receive: Receive) -> dict[str, Any]:
+    async def _asked(self, worker: Worker, scope: Scope, receive: Receive, asked_as: str) -> Asked:
         settings = worker.settings
         check_length(scope["headers"], settings.limits.max_body_bytes)
         body = await read_body(receive, settings.limits.max_body_bytes, settings.request.deadline_s)
-        return self._dialect.arguments(body, worker)
+        return self._dialect.asked(body, worker, asked_as)
 
-    async def _served(
-        self, worker: Worker, arguments: dict[str, Any], asked_as: str, events: EventStream
-    ) -> Reply | None:
+    async def _served(self, worker: Worker, asked: Asked, asked_as: str, events: EventStream) -> Reply | None:
         """The answer; None if it was told piece by piece."""
-        answer = await worker.client.chat.completions.create(**arguments, request_id=asked_as)
+        if asked.stream:
+            stream = await worker.client.stream(asked.chat)
+            answerer = Answerer(provider=stream.provider, worker_id=worker.id, request_id=asked_as)
+            await events.tell(stream, asked.usage, answerer, answered_by(stream.provider), id_header(asked_as))
+            return None
+        answer = await worker.client.answer(asked.chat)
         headers = (answered_by(answer.provider), id_header(asked_as))
-        if isinstance(answer, ChatCompletion):
-            return Reply(200, self._dialect.told(answer, worker.id, asked_as), headers)
-        answerer = Answerer(provider=answer.provider, worker_id=worker.id, request_id=asked_as)
-        await events.tell(answer, arguments, answerer, *headers)
-        return None
+        return Reply(200, self._dialect.told(answer, worker.id, asked_as), headers)

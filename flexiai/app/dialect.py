@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from flexiai.app.bodies import Body
 from flexiai.app.replies import ChatReply, FullChatReply, Reply
 from flexiai.app.worker import Worker
-from flexiai.chat import ChatCompletion
+from flexiai.chat import ChatCompletion, ChatRequest
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request: whether its answer is to come piece by piece, and with usage at the end of that."""
+
+    chat: ChatRequest
+    stream: bool = False
+    usage: bool = False
 
 
 class Dialect(Protocol):
     """One way to speak."""
 
-    def arguments(self, body: bytes, worker: Worker) -> dict[str, Any]:
-        """A request as arguments of `client.chat.completions.create`; raises what `refusals.refusal` knows."""
+    def asked(self, body: bytes, worker: Worker, asked_as: str) -> Asked:
+        """What a body asks, under this id; raises what `refusals.refusal` knows."""
         ...
 
     def told(self, completion: ChatCompletion, worker_id: int, asked_as: str) -> msgspec.Struct:
@@ -35,9 +43,9 @@ class Direct:
         self._body = body
         self.told = _whole if whole else _text_only
 
-    def arguments(self, body: bytes, _: Worker) -> dict[str, Any]:
-        """The request's body, checked; pydantic's ValidationError if it is none."""
-        return self._body.model_validate_json(body).arguments()
+    def asked(self, body: bytes, _: Worker, asked_as: str) -> Asked:
+        """What a body asks; pydantic's ValidationError if it is no request."""
+        return Asked(self._body.model_validate_json(body).asked(asked_as))
 
     def refused(self, reply: Reply) -> Reply:
         """As it is."""

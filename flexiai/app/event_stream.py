@@ -13,8 +13,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -54,16 +53,15 @@ class EventStream:
         self._patience_s = patience_s
         self.begun = False
 
-    async def tell(self, stream: ChatStream, arguments: Mapping[str, Any], answerer: Answerer, *more: Header) -> None:
-        """All of `stream`; its errors are the caller's to tell. CallerGone if nobody takes it."""
-        wanted = bool((arguments.get("stream_options") or {}).get("include_usage"))
+    async def tell(self, stream: ChatStream, usage: bool, answerer: Answerer, *more: Header) -> None:
+        """All of `stream`, with its usage if that is wanted. Its errors are raised; CallerGone if nobody takes it."""
         created = now_s()
         first: Answerer | UnsetType = answerer
         async with stream:
             async for chunk in stream:
-                if chunk.choices or (wanted and chunk.usage is not None):
+                if chunk.choices or (usage and chunk.usage is not None):
                     await self._begin(more)
-                    await self._put(_told(chunk, created, wanted, first))
+                    await self._put(_told(chunk, created, usage, first))
                     first = UNSET
         await self._begin(more)
         await self._out({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})

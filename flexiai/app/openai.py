@@ -16,12 +16,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from flexiai.app.dialect import Asked
 from flexiai.app.refused import BadBody
 from flexiai.app.replies import ErrorReply, Reply
 from flexiai.app.worker import Worker
-from flexiai.chat import ChatCompletion, ChatMessage, Choice, ToolCall, Usage
+from flexiai.chat import ChatCompletion, ChatMessage, ChatRequest, Choice, ToolCall, Usage
 
-RESERVED = frozenset({"request_id"})
+_NAMED = frozenset({"messages", "model", "temperature", "max_tokens", "stream"})  # what is not an option
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {
@@ -39,6 +40,12 @@ class Turn(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
+class StreamOptions(msgspec.Struct):
+    """How a streamed answer is told. `include_usage`: with its usage, in a piece of its own at the end."""
+
+    include_usage: bool | None = None
+
+
 class Question(msgspec.Struct):
     """What must be so in a request whose further fields are not looked at here."""
 
@@ -47,6 +54,7 @@ class Question(msgspec.Struct):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Meta(gt=0)] | None = None
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,17 +109,23 @@ _body = msgspec.json.Decoder(dict[str, Any])
 class OpenAIsWay:
     """The dialect of `/v1/chat/completions`."""
 
-    def arguments(self, body: bytes, worker: Worker) -> dict[str, Any]:
-        """The request, checked; BadBody if it is none, UnknownModel if it asks for what is not there."""
+    def asked(self, body: bytes, worker: Worker, asked_as: str) -> Asked:
+        """What a body asks; BadBody if it is no request, UnknownModel if it asks for what is not there."""
         try:
-            asked = _body.decode(body)
-            msgspec.convert(asked, Question)
+            said = _body.decode(body)
+            question = msgspec.convert(said, Question)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _bad(error) from None
-        for name in RESERVED & asked.keys():
-            raise BadBody(f"{name} is not a field of a request", param=name)
-        asked["model"] = worker.models.asked_of_providers(asked["model"])
-        return asked
+        chat = ChatRequest(
+            messages=tuple(said["messages"]),
+            model=worker.models.asked_of_providers(question.model),
+            temperature=question.temperature,
+            max_tokens=question.max_tokens,
+            options={name: value for name, value in said.items() if name not in _NAMED},
+            request_id=asked_as,
+        )
+        usage = question.stream_options is not None and bool(question.stream_options.include_usage)
+        return Asked(chat, bool(question.stream), usage)
 
     def told(self, completion: ChatCompletion, worker_id: int, asked_as: str) -> Completion:
         """An answer in OpenAI's shape."""

@@ -84,6 +84,20 @@ def test_an_opening_is_a_warning_and_then_says_why_and_for_how_long(caplog: pyte
     assert why == ("INFO", "Provider openai is left alone for 30.0 s (consecutive_failures)")
 
 
+def test_an_opening_upon_our_own_report_to_the_fleet_is_our_decision(caplog: pytest.LogCaptureFixture) -> None:
+    listener = LogListener(12345)
+    with caplog.at_level(logging.DEBUG, "flexiai"):
+        listener(applied(State.OPEN, True))
+        listener(transition(State.OPEN, Cause.SYNC))
+        listener(applied(State.CLOSED, False))
+        listener(transition(State.CLOSED, Cause.SYNC))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Circuit breaker opened for provider: openai",
+        "Provider openai is left alone for 30.0 s (start)",
+        "State sync received: openai circuit closed",
+    ]
+
+
 @pytest.mark.parametrize(
     "event",
     [

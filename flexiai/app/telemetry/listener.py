@@ -20,10 +20,13 @@ from flexiai.app.telemetry.catalogue import Family
 from flexiai.app.telemetry.series import Layout
 from flexiai.core.circuit import Cause, State
 from flexiai.core.outcome import Outcome
+from flexiai.decisions import Decisions
 from flexiai.events import (
     AttemptEnded,
     AttemptStarted,
     Event,
+    EvidenceHeard,
+    EvidenceSent,
     ListenerRestarted,
     NoticeIgnored,
     ProbeLease,
@@ -52,6 +55,8 @@ _SYNC_EVENTS: Mapping[type[Event], str] = {
     SyncUp: "up",
     SyncDown: "down",
     ListenerRestarted: "listener_restarted",
+    EvidenceSent: "evidence_sent",
+    EvidenceHeard: "evidence_heard",
 }
 _VIA = ("notice", "read", "reply")
 _LEASES = ("won", "denied", "released", "lost", "alone")
@@ -99,6 +104,7 @@ class Telemetry:
         self._requests: dict[str, _Begun] = {}
         self._attempts: dict[str, _Begun] = {}
         self._proposals: dict[str, float] = {}
+        self._decisions = Decisions()
         self._count: Mapping[type[Event], Callable[[Any], None]] = {
             RequestStarted: self._request_started,
             RequestEnded: self._request_ended,
@@ -167,7 +173,7 @@ class Telemetry:
             self._observe(c.FIRST_TOKEN, event.first_token_s, event.provider)
 
     def _transition(self, event: Transition) -> None:
-        self._add(c.TRANSITIONS, event.provider, event.to, event.cause)
+        self._add(c.TRANSITIONS, event.provider, event.to, self._decisions.cause_of(event))
         for family in (c.CIRCUIT, c.WORKER_CIRCUIT):
             self._numbers[self._place(family, event.provider)] = LEVELS[event.to]
 
@@ -186,7 +192,7 @@ class Telemetry:
     def _applied(self, event: RecordApplied) -> None:
         if event.via == "reply" and (sent := self._proposals.pop(event.provider, None)) is not None:
             self._observe(c.PROPOSAL, event.t - sent)
-        if not event.accepted:
+        if not self._decisions.is_own(event):
             self._observe(c.SYNC_LATENCY, event.age_s, event.via)
 
     def _add(self, family: Family, *labels: str) -> None:

@@ -7,13 +7,18 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 from uvicorn_process import PATIENCE_S, address_in, listening, read_until, rest_of, uvicorn
+
+from tests.contracts.real_redis import BINARIES, running_redis
+from tests.provider_process import provider_process
 
 HERE = Path(__file__).parent
 BODY = {"model": "flexiai", "messages": [{"role": "user", "content": "hi"}]}
@@ -114,3 +119,37 @@ def test_a_drain_ends_by_itself(tmp_path: Path) -> None:
     with gated(tmp_path, DRAIN_S="0.2") as (process, _, _):
         process.send_signal(signal.SIGTERM)
         assert "worker.stopped" in str(rest_of(process) and journal(tmp_path)[-1])
+
+
+def test_a_probe_lease_is_given_back(tmp_path: Path) -> None:
+    variables = {
+        "OPENAI_API_KEY": "k",
+        "FLEXIAI_BREAKER__FAILURE_THRESHOLD": "1",
+        "FLEXIAI_BREAKER__RESET_TIMEOUT_S": "0.05",
+        "FLEXIAI_SYNC__LEASE_S": "3600",
+        "FLEXIAI_SHUTDOWN_GRACE_S": "0.1",
+    }
+    with (
+        running_redis(BINARIES[0]) as server,
+        provider_process(tmp_path) as provider,
+        uvicorn(tmp_path, REDIS_PORT=str(server.port), OPENAI_BASE_URL=provider.openai_url, **variables) as process,
+        redis.Redis(port=server.port) as client,
+    ):
+        address = listening(address_in(read_until(process, "Uvicorn running on")))
+        provider.put(1, inject="error", status=500)
+        assert asked(address, "POST", "/v1/chat/completions", BODY)[0] == 503
+        provider.heal(1)
+        provider.put(2, inject="hang")
+        probes = ThreadPoolExecutor(64)
+        answers = []
+        while not provider.fault(2).shaped:  # a request that finds a probe due makes this worker compete for the right
+            answers.append(probes.submit(asked, address, "POST", "/v1/chat/completions", BODY))
+            wait(answers[-1:], timeout=0.05)
+        held = client.keys("circuit_breaker:lease:*")
+        process.send_signal(signal.SIGTERM)
+        rest_of(process)
+        probes.shutdown()
+        left = client.keys("circuit_breaker:lease:*")
+    assert held == [b"circuit_breaker:lease:openai"]
+    assert left == []
+    assert {answer.result()[0] for answer in answers} == {503}

@@ -12,6 +12,8 @@ import pytest
 from app_client import asked
 from asgi_driver import ask, started
 from fleets import Answers, Fails, service
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
@@ -164,7 +166,7 @@ def test_a_model_that_is_not_there_is_not_found() -> None:
         ({"max_tokens": 0}, "max_tokens"),
         ({"model": ""}, "model"),
         ({"extra_body": {"stream": 1}}, "stream"),
-        ({"extra_body": {"request_id": "x"}}, "request_id"),
+        ({"extra_body": {"stream_options": 5}}, "stream_options"),
     ],
 )
 def test_a_body_that_is_no_request_is_a_bad_request(arguments: dict[str, Any], param: str) -> None:
@@ -258,3 +260,40 @@ def test_before_its_start_a_worker_says_so_in_openais_shape() -> None:
     answer = asyncio.run(ask(service({"openai": Answers("openai")}), "POST", "/v1/chat/completions", {}))
     assert answer is not None
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (503, "not_serving")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.sampled_from(
+    [
+        "model",
+        "messages",
+        "temperature",
+        "max_tokens",
+        "stream",
+        "stream_options",
+        "self",
+        "request_id",
+        "options",
+        "tools",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(FIELDS, JSON), st.booleans())
+def test_whatever_is_sent_the_answer_is_one_that_openai_could_give(fields: dict[str, Any], sound: bool) -> None:
+    class Takes:
+        async def complete(self, request: ChatRequest, *, timeout_s: float) -> ChatCompletion:
+            return ChatCompletion(
+                id="c", model="m", choices=(Choice(message=ChatMessage(content="x")),), provider="openai"
+            )
+
+    body = {**fields, "model": "flexiai", "messages": HELLO} if sound else fields
+    answer = raw(service({"openai": Takes()}), body)
+    assert answer.status in (200, 400, 404), answer.body
+    if answer.status != 200:
+        assert answer.json["error"]["type"] == "invalid_request_error"

@@ -27,6 +27,8 @@ from flexiai.events import (
     AttemptEnded,
     AttemptStarted,
     Event,
+    EvidenceHeard,
+    EvidenceSent,
     ListenerRestarted,
     NoticeIgnored,
     ProbeLease,
@@ -245,7 +247,9 @@ def said(event: Event) -> Samples:
 
 def record(**more: Any) -> RecordApplied:
     return RecordApplied(
-        t=1, worker="w", provider="openai", epoch=1, state=State.OPEN, reason=Cause.SYNC, origin="o", **more
+        **{"t": 1, "worker": "w", "provider": "openai", "epoch": 1, "state": State.OPEN, "reason": Cause.SYNC}
+        | {"origin": "o"}
+        | more
     )
 
 
@@ -271,6 +275,16 @@ def record(**more: Any) -> RecordApplied:
         (RecordRestored(t=1, worker="w", provider="openai", epoch=1), "sync_events", {"event": "record_restored"}),
         (SyncUp(t=1, worker="w", reconnects=0), "sync_events", {"event": "up"}),
         (SyncDown(t=1, worker="w", error="x"), "sync_events", {"event": "down"}),
+        (
+            EvidenceSent(t=1, worker="w", provider="openai", base=0, failures=1),
+            "sync_events",
+            {"event": "evidence_sent"},
+        ),
+        (
+            EvidenceHeard(t=1, worker="w", provider="openai", epoch=0, failures=1, workers=1, age_s=0.0),
+            "sync_events",
+            {"event": "evidence_heard"},
+        ),
         (ListenerRestarted(t=1, worker="w", error="x"), "sync_events", {"event": "listener_restarted"}),
         (
             AttemptEnded(
@@ -290,7 +304,18 @@ def test_sync_latency_is_of_what_others_did() -> None:
     heard = said(record(via="notice", age_s=0.004))
     assert heard[("flexiai_sync_latency_seconds_count", (("via", "notice"),))] == 1
     assert heard[("flexiai_sync_latency_seconds_sum", (("via", "notice"),))] == 0.004
-    assert not any(name.startswith("flexiai_sync_latency") for name, _ in said(record(via="reply", accepted=True)))
+    own = record(via="notice", age_s=0.004, origin="w")
+    assert not any(name.startswith("flexiai_sync_latency") for name, _ in said(own))
+
+
+@pytest.mark.parametrize(("origin", "cause"), [("w", "consecutive_failures"), ("o", "sync")])
+def test_an_opening_upon_a_workers_report_is_its_own(origin: str, cause: str) -> None:
+    worker = Worker(None)
+    worker.telemetry(record(via="reply", accepted=origin == "w", origin=origin, reason=Cause.CONSECUTIVE_FAILURES))
+    followed = {"t": 1, "worker": "w", "provider": "openai", "frm": State.CLOSED, "to": State.OPEN, "epoch": 1}
+    worker.telemetry(Transition(cause=Cause.SYNC, **followed))
+    labels = (("cause", cause), ("provider", "openai"), ("to", "OPEN"))
+    assert worker.scrape()[("flexiai_transitions_total", labels)] == 1
 
 
 def test_the_stores_answer_is_timed() -> None:

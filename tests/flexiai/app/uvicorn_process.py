@@ -32,6 +32,7 @@ def uvicorn(
         command,
         cwd=folder,
         env={**inherited, **variables},
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
