@@ -65,6 +65,8 @@ class SimWorker:
         self.open: dict[str, Answered] = {}
         self._make_client = make_client
         self._on_ready = on_ready
+        self._started = asyncio.Event()
+        self._ending = False
         self._serving: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -87,8 +89,14 @@ class SimWorker:
             self.process.loop.happened(self._give_up, request)
 
     def terminate(self, grace_s: float) -> None:
-        """Take no more requests, give those under way `grace_s` to end, close the client, and end, as uvicorn does."""
+        """Take no more requests, give those under way `grace_s` to end, close the client, and end, as uvicorn does.
+
+        As there, a start that is under way comes to its end first, and being told twice changes nothing.
+        """
         self.ready = False
+        if self._ending:
+            return
+        self._ending = True
         self.process.terminate(self._shut_down(grace_s), 2 * grace_s)
 
     def break_off(self) -> None:
@@ -102,8 +110,10 @@ class SimWorker:
     async def _live(self) -> None:
         self._client = self._make_client()  # in the process, as an app's start-up does
         await self._client.start()
-        self.ready = True
-        self._on_ready(self)
+        self._started.set()
+        if not self._ending:
+            self.ready = True
+            self._on_ready(self)
 
     def _serve(self, request: str, stream: bool) -> None:
         if request not in self.open:
@@ -146,6 +156,7 @@ class SimWorker:
             answered(request, reply)
 
     async def _shut_down(self, grace_s: float) -> None:
+        await self._started.wait()
         if self._serving:
             _, late = await asyncio.wait(self._serving.values(), timeout=grace_s)
             for task in late:

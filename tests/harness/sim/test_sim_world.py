@@ -169,6 +169,15 @@ def test_streams_and_callers_who_leave_come_through_every_fault(fault: dict[str,
     assert history.sha256() == simulated(what).sha256()
 
 
+def test_a_worker_told_to_end_again_or_while_it_starts_ends_in_good_order() -> None:
+    restart = {"target": "worker", "inject": "restart", "workers": "all"}
+    often = [{"at": f"{at}ms", **restart} for at in range(1000, 4000, 60)]
+    frozen = {"at": "500ms", "for": "700ms", "target": "worker", "inject": "pause", "workers": "1 of 4"}
+    history = simulated(scenario(frozen, *often))
+    assert list(history.all(WorkerTrouble)) == []
+    assert {e.how for e in history.all(WorkerDown)} == {"terminated"}
+
+
 NEEDS_NEWS: list[dict[str, Any]] = [
     {"at": "1s", "for": "5s", "target": "redis", "inject": "drop_messages", "workers": "2 of 4"},
     {"at": "1s", "for": "5s", "target": "redis", "inject": "drop_messages", "share": "50%"},
