@@ -16,6 +16,7 @@ import click
 
 from harness import console, rundir, scenario_file
 from harness.campaign.command import campaign_command
+from harness.mutants.command import mutants_command
 from harness.checkers import CHECKERS
 from harness.exit_codes import (
     BAD_INPUT,
@@ -162,6 +163,7 @@ def schema() -> int:
 
 
 cli.add_command(campaign_command)
+cli.add_command(mutants_command)
 
 
 def load_scenario(name: str) -> Scenario:
