@@ -16,7 +16,6 @@ import click
 
 from harness import console, rundir, scenario_file
 from harness.campaign.command import campaign_command
-from harness.mutants.command import mutants_command
 from harness.checkers import CHECKERS
 from harness.exit_codes import (
     BAD_INPUT,
@@ -29,6 +28,7 @@ from harness.exit_codes import (
 )
 from harness.faults import BOTH, COMMON, KINDS
 from harness.metrics import METRICS
+from harness.mutants.command import mutants_command
 from harness.rundir import Capsule, Record, RunDirError
 from harness.scenario import Scenario
 from harness.scenario_file import ScenarioError

@@ -89,11 +89,12 @@ def _latency(median: Any, tail: Any) -> Document:
 
 def _load(plan: Plan, rng: Random) -> Document:
     rate = plan.load.rate.draw(rng)
+    how = {"stream": plan.load.stream.draw(rng), "cancel": plan.load.cancel.draw(rng)}
     if rng.random() >= plan.load.closed:
-        return {"arrival": plan.load.arrival.draw(rng), "rate": rate}
+        return {"arrival": plan.load.arrival.draw(rng), "rate": rate, **how}
     users = _whole(plan.load.users.draw(rng))
     per_s = float(str(rate).partition("/")[0])
-    return {"users": users, "pace": format_duration(round(users / per_s, 3))}
+    return {"users": users, "pace": format_duration(round(users / per_s, 3)), **how}
 
 
 def _section(section: Section, rng: Random) -> Document:

@@ -1,15 +1,20 @@
 """The invariants of docs/failover.md, section 4, each checked from the history alone: the same code for both worlds."""
 
 from harness.checkers import (
+    attempts_told,
     bounded,
     converges,
+    deadline,
     epoch_monotone,
+    evidence_age,
     joiner_knows,
     legal_transitions,
     neutral_is_neutral,
+    news_travels,
     no_failover_after_first_token,
     no_failure_while_served,
     one_outcome,
+    opens_when_due,
     priority_order,
     probe_bound,
     recovers,
@@ -17,6 +22,8 @@ from harness.checkers import (
     refuse_when_open,
     rejoins,
     retry_after,
+    retry_budget,
+    settles,
 )
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Finding, Violation
@@ -33,11 +40,18 @@ CHECKERS: tuple[Checker, ...] = (
     retry_after.CHECKER,
     redis_off_path.CHECKER,
     no_failover_after_first_token.CHECKER,
+    opens_when_due.CHECKER,
+    deadline.CHECKER,
+    retry_budget.CHECKER,
+    attempts_told.CHECKER,
+    evidence_age.CHECKER,
     bounded.CHECKER,
     converges.CHECKER,
     recovers.CHECKER,
     rejoins.CHECKER,
     joiner_knows.CHECKER,
+    news_travels.CHECKER,
+    settles.CHECKER,
 )
 """Safety first, then liveness."""
 

@@ -127,6 +127,12 @@ class Case:
         """When any worker was frozen."""
         return [p for life in self.lives.values() for p in life.pauses]
 
+    def excuses_slowness(self, worker: str, a: float, b: float) -> bool:
+        """Whether a fault slowed this worker's own code, or its clock, at a moment of [a, b], or it was frozen."""
+        life = self.lives[worker]
+        slowed = (w for w in self.windows if w.fault.of in ("worker", "clock") and not w.fault.instant)
+        return life.paused(a, b) or any(w.touches(life) and w.span.meets(a, b) for w in slowed)
+
     def state(self, worker: str, provider: str, t: float) -> State:
         """A worker's breaker at `t`, after all that happened until then."""
         changes = self.index.transitions.get((worker, provider), [])

@@ -2,21 +2,24 @@
 
 * At the moment at which an attempt ends NEUTRAL its worker's breaker for that provider makes no change that results
   make, unless another attempt on it ended with a result at that very moment.
+* It goes to the caller: the request that met it asks nobody else.
 * Where a caller left, the attempt that its leaving ended is nobody's failure.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 from flexiai.core.circuit import Cause
-from flexiai.core.outcome import Outcome
+from flexiai.core.outcome import Outcome, Trouble
 from flexiai.events import AttemptEnded, RequestEnded, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.legal_transitions import TOGETHER_S
 from harness.checkers.requests import Attempt
 
+_THE_CALLERS = frozenset({Trouble.STATUS, Trouble.INVALID_REQUEST, Trouble.CONTENT_FILTER})
 _NOT_FROM_RESULTS = frozenset({Cause.PROBE_GRANTED, Cause.PROBE_ABANDONED, Cause.RESET, Cause.SYNC, Cause.START})
 
 
@@ -33,6 +36,7 @@ def look(case: Case, tally: Tally) -> None:
     for e in case.all(AttemptEnded):
         if e.outcome is not Outcome.NEUTRAL:
             results[e.worker, e.provider].append(e.t)
+    _goes_to_the_caller(case, tally)
     for e in neutral:
         change = _change_with(case, e)
         near = change is not None and any(abs(t - change.t) <= TOGETHER_S for t in results[e.worker, e.provider])
@@ -50,6 +54,16 @@ def _judge_leaving(ended: RequestEnded, last: Attempt, tally: Tally) -> None:
         tally.violate(
             ended.t, text, last.started, last.ended, ended, worker=ended.worker, provider=last.started.provider
         )
+
+
+def _goes_to_the_caller(case: Case, tally: Tally) -> None:
+    for execution in case.index.executions:
+        for attempt, after in pairwise(execution.attempts):
+            ended = attempt.ended
+            if ended is not None and ended.outcome is Outcome.NEUTRAL and ended.trouble in _THE_CALLERS:
+                who = after.started.provider
+                text = f"{ended.provider} found {ended.request} to be its caller's own error, and {who} was asked then"
+                tally.violate(after.started.t, text, ended, after.started, worker=ended.worker, provider=ended.provider)
 
 
 def _change_with(case: Case, ended: AttemptEnded) -> Transition | None:

@@ -107,10 +107,10 @@ def _caller_errors_count(swap: Swap) -> None:
 )
 def _no_half_open(swap: Swap) -> None:
     def make(grant: Any) -> Any:
-        def mutated(self: Breaker, now: float) -> Any:
+        def mutated(self: Breaker, now: float, *args: Any, **kwargs: Any) -> Any:
             if self.state is not State.OPEN or now < self.open_until:
                 return None
-            return self._close(Cause.PROBE_GRANTED)
+            return self._close(Cause.PROBE_GRANTED, now)
 
         return mutated
 
@@ -236,7 +236,7 @@ def _late_success_closes(swap: Swap) -> None:
     def make(record: Any) -> Any:
         def mutated(self: Breaker, permit: Any, outcome: Outcome, now: float, **kwargs: Any) -> Recorded:
             if self.state is State.OPEN and outcome is Outcome.SUCCESS:
-                return Recorded(counted=True, transition=self._close(Cause.PROBE_SUCCEEDED))
+                return Recorded(counted=True, transition=self._close(Cause.PROBE_SUCCEEDED, now))
             result: Recorded = record(self, permit, outcome, now, **kwargs)
             return result
 

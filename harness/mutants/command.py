@@ -47,9 +47,8 @@ def mutants_command(
         out.write_text("\n".join([*table(hunts), ""]), encoding="utf-8")
     holes = [h.mutant for h in hunts if h.mutant != UNHARMED and not h.found]
     false = [h for h in hunts if h.mutant == UNHARMED and h.found]
-    click.echo(
-        f"{sum(bool(h.found) for h in hunts if h.mutant != UNHARMED)} of {len(hunts) - (UNHARMED in {h.mutant for h in hunts})} mutants found"
-    )
+    planted = [h for h in hunts if h.mutant != UNHARMED]
+    click.echo(f"{sum(bool(h.found) for h in planted)} of {len(planted)} mutants found")
     for hole in holes:
         click.echo(f"  ✗ a hole: nobody found {hole} in {seeds} seeds")
     for h in false:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Hunt:
 
 def hunt(plan: Plan, mutant: str, seeds: Sequence[int], enough: int = 0) -> Hunt:
     """Run seeds with a mutant in the code; stops after `enough` finds (0: never)."""
+    logging.disable(logging.CRITICAL)  # a mutant's complaints are as many as its seeds
     result = Hunt(mutant)
     for seed in seeds:
         objected = _objections(plan, mutant, seed)

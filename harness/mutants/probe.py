@@ -31,8 +31,8 @@ def _everybody_probes(swap: Swap) -> None:
 )
 def _lease_never_expires(swap: Swap) -> None:
     def make(acquire: Any) -> Any:
-        async def mutated(self: RedisBus, provider: str, token: str, ttl_s: float) -> bool:
-            return bool(await acquire(self, provider, token, LONG_S))
+        async def mutated(self: RedisBus, provider: str, token: str, ttl_s: float, *args: Any, **kwargs: Any) -> Any:
+            return await acquire(self, provider, token, LONG_S, *args, **kwargs)
 
         return mutated
 
@@ -59,11 +59,11 @@ def _no_probe_without_store(swap: Swap) -> None:
 )
 def _denied_once_denied_for_ever(swap: Swap) -> None:
     def make(won: Any) -> Any:
-        async def mutated(self: ProbeGate) -> bool:
-            if await won(self):
-                return True
-            await asyncio.sleep(LONG_S)
-            return False
+        async def mutated(self: ProbeGate) -> Any:
+            handed = await won(self)
+            if handed is None:
+                await asyncio.sleep(LONG_S)
+            return handed
 
         return mutated
 
@@ -78,7 +78,7 @@ def _denied_once_denied_for_ever(swap: Swap) -> None:
 )
 def _lost_lease_goes_on(swap: Swap) -> None:
     def make(_: Any) -> Any:
-        async def mutated(self: ProbeGate, idle: bool) -> bool:
+        async def mutated(self: ProbeGate, *args: Any) -> bool:
             return True
 
         return mutated

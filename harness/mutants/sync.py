@@ -29,13 +29,12 @@ LONG_S = 86_400.0
     seen="Touchkin/FlexiAI: a late CLOSED undoes a newer OPEN",
 )
 def _last_arrival_wins(swap: Swap) -> None:
-    def make(_: Any) -> Any:
-        def mutated(self: Breaker, circuit: Circuit, until: float) -> bool:
+    def make(learn: Any) -> Any:
+        def mutated(self: Breaker, circuit: Circuit, *args: Any, **kwargs: Any) -> bool:
             if circuit == self.circuit:
                 return False
-            self.circuit = circuit
-            self._told_until = until
-            return True
+            self.circuit = Circuit(epoch=circuit.epoch - 1)  # so that whatever comes is newer
+            return bool(learn(self, circuit, *args, **kwargs))
 
         return mutated
 
@@ -231,8 +230,8 @@ def _stored_not_published(swap: Swap) -> None:
 )
 def _own_clock(swap: Swap) -> None:
     def make(propose: Any) -> Any:
-        async def mutated(self: RedisBus, provider: str, proposal: Proposal, age_s: float) -> Any:
-            return await propose(self, provider, proposal, 0.0)
+        async def mutated(self: RedisBus, provider: str, proposal: Proposal, age_s: float, *args: Any) -> Any:
+            return await propose(self, provider, proposal, 0.0, *args)
 
         return mutated
 

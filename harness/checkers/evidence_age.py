@@ -1,0 +1,59 @@
+"""`evidence-age`: a record says when its evidence was seen, not when the store heard of it.
+
+`since_ms` is the store's time of the worker's transition. Between the store's clock and the history's there is one
+offset, which the records that were accepted at once show; every other record of an own transition must agree with it
+within TOLERANCE_S and some round trips. What was seen before a partition must not pass for news after it.
+
+Left out: records that were not made by a transition of that state on that worker (a restored record, an operator's
+word, a longer Retry-After), workers whose clock was disturbed, and runs in which Redis changed its clock or place.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from flexiai.core.circuit import Cause, State
+from flexiai.events import RecordApplied, Transition
+from harness.checkers.case import Case
+from harness.checkers.finding import Checker, Tally
+
+AT_ONCE_S = 0.05
+TOLERANCE_S = 0.25
+TRIPS = 6
+_NOT_ITS_OWN = frozenset({Cause.SYNC, Cause.RESET, Cause.RETRY_AFTER, Cause.FORCED_OPEN, Cause.PROBE_ABANDONED})
+
+
+def look(case: Case, tally: Tally) -> None:
+    """Every accepted record of a worker's own transition."""
+    if any(w.fault.of == "clock" or w.fault.name in ("failover",) for w in case.windows):
+        return
+    made = [(r, t) for r in case.all(RecordApplied) if r.accepted and (t := _made_by(case, r)) is not None]
+    offsets = sorted(r.since_ms / 1000 - t.t for r, t in made if r.t - t.t <= AT_ONCE_S)
+    if not offsets:
+        return
+    offset, allowed_s = offsets[len(offsets) // 2], TOLERANCE_S + TRIPS * case.scenario.redis.latency.p99
+    for record, change in made:
+        tally.checked += 1
+        late_s = record.since_ms / 1000 - offset - change.t
+        if abs(late_s) > allowed_s:
+            text = f"record {record.epoch} says that {record.worker} saw it {late_s:.2f} s later than it did"
+            tally.violate(record.t, text, change, record, worker=record.worker, provider=record.provider)
+
+
+def _made_by(case: Case, record: RecordApplied) -> Transition | None:
+    """The worker's own transition that the record tells of."""
+    if record.reason in _NOT_ITS_OWN or record.origin != record.worker:
+        return None
+    changes = case.index.transitions.get((record.worker, record.provider), [])
+    own = [c for c in changes[: bisect_right(changes, record.t, key=lambda c: c.t)] if c.to is not State.HALF_OPEN]
+    if not own or own[-1].to is not record.state or own[-1].cause is not record.reason:
+        return None
+    return own[-1]
+
+
+CHECKER = Checker(
+    id="evidence-age",
+    holds="A record says when its evidence was seen, not when the store heard of it.",
+    vacuous="no record of a worker's own transition was accepted",
+    look=look,
+)

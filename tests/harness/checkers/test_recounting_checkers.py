@@ -1,0 +1,193 @@
+"""The invariants that count again what a worker counted: each holds, is violated, and has nothing to check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flexiai.core.circuit import Cause
+from flexiai.core.outcome import Outcome, Trouble
+from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, ProposalSent, RequestEnded, RequestStarted
+from harness.history import ProviderServed, RequestSent
+from tests.harness.histories import OUTAGE, C, H, O, Story
+
+OK, FAILED, NEUTRAL, LIMITED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.NEUTRAL, Outcome.RATE_LIMITED
+
+
+def row(story: Story, *outcomes: Outcome, since: float = 1.0, **more: Any) -> Story:
+    """Requests of w1, one a second, each of which asks `a` (and `b` if `a` failed)."""
+    for n, outcome in enumerate(outcomes):
+        story.asks("w1", since + n, ("a", outcome), *([("b", OK)] if outcome.fails_over else []), **more)
+    return story
+
+
+class TestOpensWhenDue:
+    def test_holds_when_the_last_failure_of_a_row_opens(self):
+        finding = row(Story(), OK, FAILED, FAILED).opens("w1", 3.1).check("opens-when-due")
+        assert (finding.verdict, finding.checked) == ("pass", 2)
+
+    def test_a_row_that_opens_nothing_is_a_breach(self):
+        finding = row(Story(), FAILED, FAILED).check("opens-when-due")
+        assert "2 failures in a row" in finding.violations[0].text
+
+    def test_to_open_after_one_failure_is_a_breach(self):
+        assert row(Story(), FAILED).opens("w1", 1.1).check("opens-when-due").verdict == "fail"
+
+    def test_a_success_ends_the_row(self):
+        assert row(Story(), FAILED, OK, FAILED).check("opens-when-due").why == "vacuous"
+        finding = row(Story(), FAILED, OK, FAILED).opens("w1", 3.1).check("opens-when-due")
+        assert finding.verdict == "fail"
+
+    def test_a_callers_own_error_is_not_in_the_row(self):
+        assert row(Story(), FAILED, NEUTRAL).check("opens-when-due").why == "vacuous"
+        assert row(Story(), FAILED, NEUTRAL, FAILED).opens("w1", 3.1).check("opens-when-due").verdict == "pass"
+
+    def test_an_operators_reset_ends_the_row(self):
+        story = row(Story(), FAILED).add(OperatorActed(t=1.5, worker="w1", provider="a", action="reset"))
+        assert row(story, FAILED, since=2.0).check("opens-when-due").why == "vacuous"
+
+    def test_who_was_asked_to_wait_opens_at_the_first_answer(self):
+        assert row(Story(), LIMITED, retry_after_s=3.0).check("opens-when-due").verdict == "fail"
+        story = row(Story(), LIMITED, retry_after_s=3.0).moves("w1", 1.1, C, O, Cause.RETRY_AFTER)
+        assert story.check("opens-when-due").verdict == "pass"
+
+    def test_results_of_another_life_count_for_nothing(self):
+        story = row(Story(), FAILED, FAILED).opens("w1", 2.1)
+        story.moves("w1", 8.0, O, H, Cause.PROBE_GRANTED).moves("w1", 8.2, H, C, Cause.PROBE_SUCCEEDED)
+        assert row(story, FAILED, since=9.0).check("opens-when-due").verdict == "pass"
+
+
+class TestDeadline:
+    def test_holds_for_requests_that_keep_it(self):
+        assert row(Story(), OK, FAILED).check("deadline").verdict == "pass"
+
+    def test_a_request_beyond_its_deadline_is_a_breach(self):
+        story = Story(request={"deadline": "2s", "attempt_timeout": "1s"})
+        story.asks("w1", 1.0, ("a", FAILED), ("b", OK), took=1.4)
+        assert {v.provider for v in story.check("deadline").violations} == {None, "b"}
+
+    def test_a_frozen_worker_is_excused(self):
+        story = Story(request={"deadline": "2s", "attempt_timeout": "1s"}).paused("w1", 1.1, 5.0)
+        assert story.asks("w1", 1.0, ("a", OK), took=5.0).check("deadline").why == "vacuous"
+
+
+class TestRetryBudget:
+    def test_ten_further_attempts_are_always_allowed(self):
+        story = Story(request={"retry_budget": 0.1, "budget_window": "10s"})
+        for n in range(10):
+            story.asks("w1", 1.0 + n / 10, ("a", FAILED), ("b", OK), took=0.01)
+        assert story.check("retry-budget").verdict == "pass"
+        story.asks("w1", 2.1, ("a", FAILED), ("b", OK), took=0.01)
+        assert story.check("retry-budget").verdict == "fail"
+
+    def test_many_requests_pay_for_more(self):
+        story = Story(request={"retry_budget": 0.5, "budget_window": "10s"})
+        for n in range(40):
+            story.asks("w1", 1.0 + n / 10, ("a", OK), took=0.01)
+        for n in range(15):
+            story.asks("w1", 5.0 + n / 10, ("a", FAILED), ("b", OK), took=0.01)
+        assert story.check("retry-budget").verdict == "pass"
+
+    def test_no_further_attempt_is_no_occasion(self):
+        assert row(Story(), OK).check("retry-budget").why == "vacuous"
+
+
+class TestAttemptsTold:
+    def served(self, *times: float) -> Story:
+        story = row(Story(), OK)
+        return story.add(*(ProviderServed(t=t, provider="a", request="r1", began=t, result="ok") for t in times))
+
+    def test_holds_when_the_ledger_has_what_the_worker_tells(self):
+        assert self.served(1.05).check("attempts-told").verdict == "pass"
+
+    def test_a_second_asking_that_nobody_tells_of_is_a_breach(self):
+        assert "asked 2 times for r1" in self.served(1.02, 1.05).check("attempts-told").violations[0].text
+
+    def test_a_worker_that_died_may_owe_its_last_words(self):
+        assert self.served(1.02, 1.05).killed("w1", 1.2).check("attempts-told").why == "vacuous"
+
+
+class TestNewsTravels:
+    def told(self, **late: Any) -> Story:
+        story = Story(sync={"reconcile_interval": "2s"}).told("w1", 20.0, 1, via="reply", accepted=True)
+        return story.told("w2", 20.01, 1).told("w3", **{"t": 20.02, "epoch": 1, **late})
+
+    def test_holds_when_all_were_told(self):
+        finding = self.told().check("news-travels")
+        assert (finding.verdict, finding.checked) == ("pass", 2)
+
+    def test_who_read_it_long_after_was_never_told(self):
+        finding = self.told(t=21.5, via="read").check("news-travels")
+        assert finding.violations[0].worker == "w3"
+
+    def test_to_read_it_before_the_notice_came_is_no_breach(self):
+        assert self.told(t=20.05, via="read").check("news-travels").verdict == "pass"
+
+    def test_a_worker_that_was_not_subscribed_is_left_out(self):
+        story = self.told(t=21.5, via="read").down("w3", 19.0)
+        assert story.check("news-travels").checked == 1
+
+
+class TestEvidenceAge:
+    def record(self, late_ms: int) -> Story:
+        story = row(Story(), FAILED, FAILED).opens("w1", 2.1)
+        story.told("w1", 2.101, 1, via="reply", accepted=True, since_ms=102_100)
+        story.asks("w2", 2.0, ("a", FAILED), ("b", OK)).asks("w2", 3.0, ("a", FAILED), ("b", OK)).opens("w2", 3.1)
+        return story.told("w2", 9.0, 2, origin="w2", via="reply", accepted=True, since_ms=103_100 + late_ms)
+
+    def test_holds_when_a_record_that_waited_tells_when_its_evidence_was_seen(self):
+        finding = self.record(0).check("evidence-age")
+        assert (finding.verdict, finding.checked) == ("pass", 2)
+
+    def test_old_evidence_that_passes_for_new_is_a_breach(self):
+        assert "5.90 s later" in self.record(5900).check("evidence-age").violations[0].text
+
+    def test_without_records_there_is_nothing_to_check(self):
+        assert row(Story(), FAILED).check("evidence-age").why == "vacuous"
+
+
+class TestBounded:
+    def test_a_store_that_is_told_again_and_again_without_a_pause_is_hammered(self):
+        def hammered(times: int) -> str:
+            sent = [ProposalSent(t=5.0 + n / 100, worker="w1", provider="a", state=O, base=0) for n in range(times)]
+            return row(Story(), OK).add(*sent).check("bounded").verdict
+
+        assert (hammered(20), hammered(60)) == ("pass", "fail")
+
+
+class TestNeutralGoesToTheCaller:
+    def test_to_ask_somebody_else_is_a_breach(self):
+        story = Story().add(RequestSent(t=1.0, request="x", instance=1, intended=1.0))
+        story.add(RequestStarted(t=1.0, worker="w1", request="x"))
+        of: dict[str, Any] = {"worker": "w1", "request": "x"}
+        ends: dict[str, Any] = {"outcome": NEUTRAL, "trouble": Trouble.STATUS, "status": 400}
+        story.add(
+            AttemptStarted(t=1.0, attempt=1, provider="a", **of),
+            AttemptEnded(t=1.1, attempt=1, provider="a", **ends, **of),
+        )
+        assert story.check("neutral-is-neutral").verdict == "pass"
+        story.add(
+            AttemptStarted(t=1.1, attempt=2, provider="b", **of), RequestEnded(t=1.2, result="ok", attempts=2, **of)
+        )
+        assert "its caller's own error" in story.check("neutral-is-neutral").violations[0].text
+
+
+class TestSettles:
+    def calm(self, took: float = 0.1) -> Story:
+        story = Story(OUTAGE | {"at": "5s", "for": "1s"}).fault()
+        for n in range(40):
+            story.asks("w1", n / 10, ("a", OK), took=0.1)
+        for n in range(40):
+            story.asks("w1", 45.0 + n / 10, ("a", OK), took=took)
+        return story
+
+    def test_holds_when_all_is_as_before(self):
+        assert self.calm().check("settles").verdict == "pass"
+
+    def test_requests_that_stay_slow_are_a_breach(self):
+        assert "in the calm" in self.calm(took=0.5).check("settles").violations[0].text
+
+    def test_a_breaker_that_opens_in_the_calm_is_a_breach(self):
+        assert self.calm().opens("w1", 50.0).check("settles").verdict == "fail"
+
+    def test_without_a_fault_there_is_no_calm_after_it(self):
+        assert row(Story(), OK).check("settles").why == "vacuous"
