@@ -89,12 +89,11 @@ def _latency(median: Any, tail: Any) -> Document:
 
 def _load(plan: Plan, rng: Random) -> Document:
     rate = plan.load.rate.draw(rng)
-    how = {"stream": plan.load.stream.draw(rng), "cancel": plan.load.cancel.draw(rng)}
     if rng.random() >= plan.load.closed:
-        return {"arrival": plan.load.arrival.draw(rng), "rate": rate, **how}
+        return {"arrival": plan.load.arrival.draw(rng), "rate": rate}
     users = _whole(plan.load.users.draw(rng))
     per_s = float(str(rate).partition("/")[0])
-    return {"users": users, "pace": format_duration(round(users / per_s, 3)), **how}
+    return {"users": users, "pace": format_duration(round(users / per_s, 3))}
 
 
 def _section(section: Section, rng: Random) -> Document:
