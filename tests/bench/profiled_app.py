@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import signal
 import sys
 
 import uvicorn
@@ -11,6 +12,7 @@ from flexiai.app import app
 
 if __name__ == "__main__":
     port, out = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again once it has shut down
     server = uvicorn.Server(uvicorn.Config(app, port=int(port), access_log=False, log_level="warning"))
     profile = cProfile.Profile()
     profile.enable()
