@@ -17,6 +17,7 @@ A scenario that puts a fault on something claims to test what the invariants say
 * a full outage of a provider (error, rate_limit, hang, refuse; share 1) in which some worker had `failure_threshold`
   failing attempts owes `refuse-when-open`; if it also healed during the load, `recovers`; and, if Redis was never at
   fault, `converges`;
+* a provider that an operator forced open or drained owes `refuse-when-open`; forced open and past it, `recovers`;
 * a Redis fault that lasts owes `redis-off-path`; a kill, or a pause or partition longer than it takes to notice a dead
   subscription, that healed during the load, owes `rejoins`;
 * a killed or restarted worker owes `joiner-knows` if it fell into a full outage that began at least SETTLED_S before
@@ -32,7 +33,7 @@ from dataclasses import dataclass, replace
 from harness.checkers import CHECKERS, Case, Finding
 from harness.checkers.finding import Verdict
 from harness.checkers.windows import Window
-from harness.faults import ANSWERS
+from harness.faults import ANSWERS, OperatorDrain, OperatorOpen
 from harness.history import History, RequestSent, RunEnded
 from harness.metrics import measure
 from harness.scenario import Expectation, Scenario
@@ -134,6 +135,10 @@ def _owed_by(case: Case, window: Window) -> Iterator[str]:
                 yield "converges"
     elif name == "stall" and getattr(window.fault, "after_tokens", 0) > 0:
         yield "no-failover-after-first-token"
+    elif isinstance(window.fault, OperatorOpen | OperatorDrain):
+        yield "refuse-when-open"
+        if window.healed and isinstance(window.fault, OperatorOpen):
+            yield "recovers"
     elif window.fault.on_redis and not window.fault.instant:
         yield "redis-off-path"
         lasting = window.end - window.start > 2 * case.bounds.notice

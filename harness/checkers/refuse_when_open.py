@@ -35,6 +35,7 @@ def look(case: Case, tally: Tally) -> None:
 
 def _drained(case: Case, attempt: Attempt, tally: Tally) -> None:
     s = attempt.started
+    tally.checked += "drain" in attempt.spared.values()
     for hold in case.holds.get((s.worker, s.provider), ()):
         if hold.mode is Mode.DRAIN and hold.span.start < s.t < hold.span.end - TOGETHER_S:
             tally.checked += 1

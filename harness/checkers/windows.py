@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.checkers.bounds import Bounds
 from harness.checkers.lives import Kinds, Life
 from harness.checkers.spans import Span
-from harness.faults import ANSWERS, Fault, Place
+from harness.faults import ANSWERS, Fault, OperatorDrain, OperatorReset, Place
 from harness.history import FaultEffect, FaultHealed, FaultInjected, WorkerResumed, WorkerUp
 from harness.scenario import Scenario
 
@@ -52,8 +52,9 @@ class Window:
         return life.worker in self.on or life.place in self.places
 
     def spoils(self, provider: str) -> bool:
-        """Whether it can make attempts on `provider` fail, for some worker at least."""
-        return self.fault.on_provider(provider)
+        """Whether it can make attempts on `provider` fail, or keeps workers from them; for some worker at least."""
+        harmless = isinstance(self.fault, OperatorDrain | OperatorReset)
+        return self.fault.on_provider(provider) and not harmless
 
     def takes_answers(self, provider: str) -> bool:
         """Whether it takes `provider`'s answers away from everybody."""

@@ -6,12 +6,13 @@ A module per target (provider, redis, worker, …) holds its faults in `KINDS`; 
 
 from __future__ import annotations
 
-from harness.faults import clock, network, provider, redis, worker
+from harness.faults import clock, network, operator, provider, redis, worker
 from harness.faults.base import BOTH, COMMON, Fault, World
 from harness.faults.choice import ALL, Place, Role, Some, Workers
 from harness.faults.clock import ClockDrift, ClockJump, ClockOffset
 from harness.faults.moment import OF_FAULTS, OF_WORKERS, Moment
 from harness.faults.network import NetworkBandwidth, NetworkLatency, NetworkPartition, NetworkSwizzle
+from harness.faults.operator import OperatorDrain, OperatorOpen, OperatorReset
 from harness.faults.provider import (
     ANSWERS,
     ProviderCut,
@@ -57,6 +58,7 @@ from harness.faults.worker import (
 
 KINDS: tuple[type[Fault], ...] = (
     *provider.KINDS,
+    *operator.KINDS,
     *redis.KINDS,
     *worker.KINDS,
     *network.KINDS,
@@ -82,6 +84,9 @@ __all__ = [
     "NetworkLatency",
     "NetworkPartition",
     "NetworkSwizzle",
+    "OperatorDrain",
+    "OperatorOpen",
+    "OperatorReset",
     "Place",
     "ProviderCut",
     "ProviderError",

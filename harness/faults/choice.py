@@ -19,8 +19,8 @@ Role = Literal["opener", "probe_holder"]
 
 
 class Some(BaseModel):
-    """Which workers: `2 of 12` (drawn by the seed), `all`, one by its place, `1.3` (instance 1, worker 3), or one by
-    its role when the fault begins."""
+    """Which workers: `2 of 12` (drawn by the seed), `one` (likewise), `all`, one by its place, `1.3` (instance 1,
+    worker 3), or one by its role when the fault begins."""
 
     model_config = ConfigDict(frozen=True)
     text: str
@@ -60,18 +60,23 @@ def _some(value: Any) -> Any:
     text = str(value).strip()
     if text == "all":
         return Some(text=text)
+    if text == "one":
+        return ONE
     if text in get_args(Role):
         return Some(text=text, role=text)
     if match := _K_OF_N.fullmatch(text):
         return Some(text=text, k=int(match["k"]), n=int(match["n"]))
     if match := re.fullmatch(r"(\d+)\.(\d+)", text):
         return Some(text=text, place=(int(match[1]), int(match[2])))
-    raise ValueError(f"expected 'all', 'K of N', a place such as '1.3', 'opener' or 'probe_holder', not {value!r}")
+    raise ValueError(
+        f"expected 'all', 'one', 'K of N', a place such as '1.3', 'opener' or 'probe_holder', not {value!r}"
+    )
 
 
 Workers = Annotated[
     Some,
     BeforeValidator(_some),
-    WithJsonSchema({"type": "string", "pattern": r"^(all|opener|probe_holder|\d+\s+of\s+\d+|\d+\.\d+)$"}),
+    WithJsonSchema({"type": "string", "pattern": r"^(all|one|opener|probe_holder|\d+\s+of\s+\d+|\d+\.\d+)$"}),
 ]
 ALL = Some(text="all")
+ONE = Some(text="one", k=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from harness.checkers.case import Case
 from harness.metrics.catalogue import METRICS, Metric
 from harness.metrics.outages import openings, outage_figures
+from harness.metrics.ramps import ramp_figures
 from harness.metrics.requests import RequestSample, request_figures, request_samples
 from harness.metrics.sync import SyncSample, sync_figures, sync_samples
 from harness.metrics.workers import worker_figures
@@ -26,5 +27,11 @@ __all__ = [
 
 def measure(case: Case) -> dict[str, float | None]:
     """Every metric of the catalogue, in its order."""
-    figures = {**request_figures(case), **outage_figures(case), **sync_figures(case), **worker_figures(case)}
+    figures = {
+        **request_figures(case),
+        **outage_figures(case),
+        **ramp_figures(case),
+        **sync_figures(case),
+        **worker_figures(case),
+    }
     return {name: figures[name] for name in METRICS}

@@ -74,6 +74,16 @@ METRICS: dict[str, Metric] = {
     "recovery_s": Metric(
         "s", "from the end of a provider's fault until the last worker closed its breaker (the slowest fault)"
     ),
+    "ramp_spared": Metric("count", "requests that went elsewhere while a provider's traffic was returning", "neither"),
+    "ramp_share.early": Metric(
+        "share",
+        "of the requests that wanted a returning provider in the first half of its ramp, those it got",
+        "neither",
+    ),
+    "ramp_share.late": Metric("share", "the same, in the second half", "neither"),
+    "last_resorts": Metric(
+        "count", "attempts on a provider that would have been spared, had another been there", "neither"
+    ),
     "opens": Metric("count", "times a provider was opened for the fleet, the re-openings by probes left out"),
     "reopens": Metric("count", "probe rounds that failed"),
     "private_opens": Metric("count", "times a worker opened a provider for itself alone, the fleet asking a quorum"),

@@ -58,7 +58,8 @@ def _turns(case: Case, provider: str) -> Iterator[tuple[float, bool, float]]:
 def outage_figures(case: Case) -> Figures:
     """The metrics of this file."""
     opened = {p: openings(case, p) for p in case.providers}
-    spoiled = [(w, opened[w.fault.provider]) for w in case.windows if w.fault.of == "provider"]
+    of_providers = (w for w in case.windows if w.fault.of == "provider")
+    spoiled = [(w, opened[w.fault.provider]) for w in of_providers if w.spoils(w.fault.provider)]
     detections = [d for w, spans in spoiled if (d := _detection(w, spans)) is not None]
     recoveries = [r for w, _ in spoiled if w.healed and (r := _recovery(case, w)) is not None]
     spans = [s for each in opened.values() for s in each]

@@ -50,9 +50,9 @@ class RealWorld:
         self._entries: list[Any] = []  # in absolute time, until history() subtracts the zero
         self._stack = Stack(scenario, seed, logs)
         self._stack.fleet.watcher = self
-        self._scene = Scene(self._stack, time.monotonic, self._entries.append)
         self._injected: dict[int, Injector] = {}
         self._times: dict[int, int] = {}
+        self._scene = Scene(self._stack, time.monotonic, self._entries.append, lambda index: self._times.get(index, 0))
         self._load = Load(scenario, seed, self._stack.folder, logs)
         self._hear: Hear | None = None
         self._following: set[asyncio.Task[None]] = set()

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from random import Random
 
+from flexiai.client import AsyncFlexiAI
 from harness.faults import Place
 from harness.history import Recorder, WorkerDown, WorkerTrouble, WorkerUp
 from harness.sim.costs import Costs
@@ -100,6 +101,10 @@ class Fleet:
         waiting = self._backlog[instance]
         if any(w[0] == request for w in waiting):
             self._backlog[instance] = deque(w for w in waiting if w[0] != request)
+
+    def operate(self, worker: SimWorker, speak: Callable[[AsyncFlexiAI], None]) -> None:
+        """An operator's request comes to a worker."""
+        self._engine.call_later(0.0, worker.operate, speak)
 
     def resume(self, worker: SimWorker) -> None:
         """Wake a frozen worker: it also takes what waits in the backlog."""

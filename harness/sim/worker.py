@@ -88,6 +88,11 @@ class SimWorker:
         if self.open.pop(request, None) is not None:
             self.process.loop.happened(self._give_up, request)
 
+    def operate(self, speak: Callable[[AsyncFlexiAI], None]) -> None:
+        """An operator's request comes in; a worker that is gone by then does not hear it."""
+        if not self.process.ended:
+            self.process.loop.happened(speak, self._client)
+
     def terminate(self, grace_s: float) -> None:
         """Take no more requests, give those under way `grace_s` to end, close the client, and end, as uvicorn does.
 

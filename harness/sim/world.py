@@ -103,6 +103,8 @@ class SimWorld:
             self.record,
             self.now,
             self._sample,
+            self._entries,
+            lambda index: self._times.get(index, 0),
         )
 
     # -- a world

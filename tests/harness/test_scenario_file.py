@@ -96,7 +96,7 @@ def test_a_good_file_says_what_it_says():
         ("    for: 5s\n", "", 17, "'partition' needs a time to end: expected 'for'"),
         ("2 of 12", "2 of 11", 19, "'2 of 11': the topology has 12 workers"),
         ("2 of 12", "13 of 12", 19, "expected 1 to 12 workers"),
-        ("2 of 12", "some", 19, "expected 'all', 'K of N', a place such as '1.3', 'opener' or 'probe_holder'"),
+        ("2 of 12", "some", 19, "expected 'all', 'one', 'K of N', a place such as '1.3', 'opener' or 'probe_holder'"),
         ("failed_requests == 0", "failed_requests = 0", 21, "expected 'metric < value'"),
         (
             "failed_requests == 0",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.faults import Fault, Place
-from harness.real.injectors import network, provider, redis, worker
+from harness.real.injectors import network, operator, provider, redis, worker
 from harness.real.injectors.network import Swizzle
 from harness.real.injectors.scene import Effect, Injector, Maker, Scene, sample
 from harness.real.injectors.wire import Wire
@@ -16,6 +16,7 @@ from harness.world import WorldError
 
 MAKERS: Mapping[type[Fault], Maker] = {
     **provider.MAKERS,
+    **operator.MAKERS,
     **redis.MAKERS,
     **worker.MAKERS,
     **network.MAKERS,

@@ -26,11 +26,13 @@ class Effect:
 
 @dataclass(slots=True)
 class Scene:
-    """What an injector works on. `record` stamps nothing: happenings carry `now()`, seconds of the run."""
+    """What an injector works on. `record` stamps nothing: happenings carry `now()`, seconds of the run.
+    `times`: how often a fault was injected before."""
 
     stack: Stack
     now: Callable[[], float]
     record: Callable[[Happening], None]
+    times: Callable[[int], int]
 
 
 class Injector(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.faults import Fault, Place
-from harness.sim.injectors import clock, network, provider, redis, worker
+from harness.sim.injectors import clock, network, operator, provider, redis, worker
 from harness.sim.injectors.redis import REDIS, REDIS_PORT, open_door
 from harness.sim.injectors.scene import Effect, Injector, Maker, Scene
 from harness.sim.injectors.worker import GRACE_S
@@ -16,6 +16,7 @@ from harness.world import Unsupported
 
 MAKERS: Mapping[type[Fault], Maker] = {
     **provider.MAKERS,
+    **operator.MAKERS,
     **redis.MAKERS,
     **worker.MAKERS,
     **network.MAKERS,

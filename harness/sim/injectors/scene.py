@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.faults import Fault, Place
 from harness.history import Recorder
@@ -17,7 +17,11 @@ from harness.sim.redis import SimRedis
 
 @dataclass(slots=True)
 class Scene:
-    """What an injector works on; happenings go to `record` in the time of `now`, `sample` records Redis' counters."""
+    """What an injector works on; happenings go to `record` in the time of `now`, `sample` records Redis' counters.
+
+    entries  all that was recorded so far
+    times    how often a fault was injected before
+    """
 
     scenario: Scenario
     seed: int
@@ -28,6 +32,8 @@ class Scene:
     record: Recorder
     now: Callable[[], float]
     sample: Callable[[], None]
+    entries: Sequence[Any]
+    times: Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,10 @@ FAULTS: list[dict[str, Any]] = [
     {"at": "2s", "for": "3s", "target": "clock", "inject": "offset", "by": "3s", "workers": "2 of 4"},
     {"at": "2s", "target": "clock", "inject": "jump", "by": "30s", "way": "behind", "workers": "1 of 4"},
     {"at": "2s", "for": "3s", "target": "clock", "inject": "drift", "rate": 1.5, "workers": "2 of 4"},
+    {"at": "2s", "for": "3s", "target": "provider/openai", "inject": "operator_open"},
+    {"at": "2s", "until": {"event": "opened", "nth": 99}, "target": "provider/openai", "inject": "operator_open"},
+    {"at": "2s", "for": "3s", "target": "provider/openai", "inject": "operator_drain", "workers": "2.1"},
+    {"at": "2s", "target": "provider/openai", "inject": "operator_reset", "workers": "2 of 4"},
 ]
 
 

@@ -1,0 +1,155 @@
+"""What the checkers make of operators' words and of ramps: hand-written histories that hold, that do not, and empty ones."""
+
+from __future__ import annotations
+
+from flexiai.core.circuit import Cause, Mode
+from flexiai.core.outcome import Outcome
+from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, RequestEnded, RequestStarted
+from harness.metrics import measure
+from harness.verdict import owed
+from tests.harness.histories import C, H, O, Story
+
+OPEN = {"at": "10s", "for": "10s", "target": "provider/a", "inject": "operator_open"}
+DRAIN = OPEN | {"inject": "operator_drain"}
+
+
+def says(story: Story, t: float, action: str, for_s: float = 10.0, worker: str = "w1") -> Story:
+    return story.add(OperatorActed(t=t, worker=worker, provider="a", action=action, for_s=for_s, note="n"))
+
+
+def request(story: Story, t: float, provider: str, worker: str = "w1", **how: object) -> Story:
+    """A request of one attempt, with what its attempt says of others."""
+    of = {"worker": worker, "request": f"x{t}{worker}"}
+    return story.add(
+        RequestStarted(t=t, **of),
+        AttemptStarted(t=t, attempt=1, provider=provider, **how, **of),
+        AttemptEnded(t=t + 0.1, attempt=1, provider=provider, outcome=Outcome.SUCCESS, **of),
+        RequestEnded(t=t + 0.1, result="ok", attempts=1, provider=provider, **of),
+    )
+
+
+def forced_open() -> Story:
+    return says(Story(), 10, "open").moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+
+
+def spares(why: str) -> dict[str, object]:
+    return {"skipped": ("a",), "skipped_for": (why,)}
+
+
+class TestLegalTransitions:
+    def test_a_forced_open_that_is_probed_after_its_time_is_legal(self):
+        story = forced_open().told("w2", 10.1, 1, reason=Cause.FORCED_OPEN, move=(C, O), mode=Mode.OPEN, held_s=9.9)
+        story.moves("w1", 20.2, O, H, Cause.PROBE_GRANTED).moves("w1", 20.4, H, C, Cause.PROBE_SUCCEEDED)
+        assert story.check("legal-transitions").verdict == "pass"
+
+    def test_who_probes_what_an_operator_holds_open_is_in_breach(self):
+        assert forced_open().moves("w1", 15, O, H, Cause.PROBE_GRANTED).check("legal-transitions").verdict == "fail"
+
+    def test_who_was_told_of_it_by_the_fleet_too(self):
+        story = Story().told("w2", 10.1, 1, reason=Cause.FORCED_OPEN, move=(C, O), mode=Mode.OPEN, held_s=9.9)
+        finding = story.moves("w2", 15, O, H, Cause.PROBE_GRANTED).check("legal-transitions")
+        assert finding.verdict == "fail"
+        assert finding.violations[0].worker == "w2"
+
+    def test_a_reset_ends_it(self):
+        story = says(forced_open(), 12, "reset", 0.0).moves("w1", 12, O, C, Cause.RESET)
+        story.opens("w1", 13, failure_count=2).moves("w1", 18, O, H, Cause.PROBE_GRANTED)
+        story.asks("w1", 12.2, ("a", Outcome.FAILURE)).asks("w1", 12.6, ("a", Outcome.FAILURE))
+        assert story.check("legal-transitions").verdict == "pass"
+
+    def test_an_old_record_does_not_end_what_this_worker_was_told_itself(self):
+        story = forced_open().told("w1", 11, 1, O, mode=Mode.NORMAL)
+        assert story.moves("w1", 15, O, H, Cause.PROBE_GRANTED).check("legal-transitions").verdict == "fail"
+
+
+class TestRefuseWhenOpen:
+    def test_a_drained_provider_may_be_asked_as_the_last_resort(self):
+        story = request(says(Story(), 10, "drain"), 12, "a", last_resort=True)
+        finding = story.check("refuse-when-open")
+        assert (finding.verdict, finding.checked) == ("pass", 1)
+
+    def test_and_otherwise_not(self):
+        assert request(says(Story(), 10, "drain"), 12, "a").check("refuse-when-open").verdict == "fail"
+
+    def test_after_its_time_it_may(self):
+        assert request(says(Story(), 10, "drain"), 21, "a").check("refuse-when-open").verdict == "unknown"
+
+    def test_a_request_that_spared_it_was_an_occasion(self):
+        finding = request(says(Story(), 10, "drain"), 12, "b", **spares("drain")).check("refuse-when-open")
+        assert (finding.verdict, finding.checked) == ("pass", 1)
+
+
+class TestPriorityOrder:
+    def test_a_drained_provider_is_rightly_spared(self):
+        story = says(Story(), 10, "drain")
+        assert request(story, 12, "b", **spares("drain")).check("priority-order").verdict == "pass"
+
+    def test_without_a_drain_nobody_may_say_so(self):
+        assert request(Story(), 12, "b", **spares("drain")).check("priority-order").verdict == "fail"
+
+    def test_another_worker_must_have_heard_of_it(self):
+        unheard = says(Story(), 10, "drain")
+        assert request(unheard, 12, "b", worker="w2", **spares("drain")).check("priority-order").verdict == "fail"
+        heard = says(Story(), 10, "drain").told("w2", 10.1, 1, C, mode=Mode.DRAIN, held_s=9.9)
+        assert request(heard, 12, "b", worker="w2", **spares("drain")).check("priority-order").verdict == "pass"
+
+    def test_a_ramp_spares_only_while_it_lasts(self):
+        def story() -> Story:
+            story = Story(breaker={"failure_threshold": 2, "reset_timeout": "5s", "ramp": "4s"})
+            story.opens("w1", 1).moves("w1", 6, O, H, Cause.PROBE_GRANTED)
+            return story.moves("w1", 7, H, C, Cause.PROBE_SUCCEEDED)
+
+        assert request(story(), 10, "b", **spares("ramp")).check("priority-order").verdict == "pass"
+        assert request(story(), 12, "b", **spares("ramp")).check("priority-order").verdict == "fail"
+        assert request(story(), 10, "b", **spares("drain")).check("priority-order").verdict == "fail"
+
+    def test_the_last_resort_is_asked_only_if_nobody_else_is_there(self):
+        story = request(says(Story(), 10, "drain"), 12, "a", last_resort=True)
+        assert story.check("priority-order").verdict == "fail"  # b was CLOSED, and nobody spared it
+        story = says(Story(), 10, "drain").opens("w1", 11, provider="b")
+        assert request(story, 12, "a", last_resort=True).check("priority-order").verdict == "pass"
+
+
+class TestRecovers:
+    def test_a_worker_that_still_refuses_after_an_operators_time_is_in_breach(self):
+        def story(last: float) -> Story:
+            story = Story(OPEN).fault(on=("w1",)).moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+            return request(story, last, "b", **spares("open"))
+
+        assert story(59).check("recovers").verdict == "fail"
+        assert story(15).check("recovers").verdict == "unknown"
+
+    def test_who_is_spared_is_not_refused(self):
+        story = Story(OPEN).fault(on=("w1",)).moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+        story.moves("w1", 21, O, H, Cause.PROBE_GRANTED).moves("w1", 21.2, H, C, Cause.PROBE_SUCCEEDED)
+        assert request(request(story, 22, "a"), 59, "b", **spares("ramp")).check("recovers").verdict == "pass"
+
+
+def test_holds_owe_what_they_claim_to_test():
+    assert owed(Story(OPEN).fault(on=("w1",)).case()) == {"refuse-when-open", "recovers"}
+    assert owed(Story(DRAIN).fault(on=("w1",)).case()) == {"refuse-when-open"}
+
+
+def test_a_drain_excuses_no_failed_request():
+    def failing(fault: dict[str, str]) -> str:
+        story = Story(fault, OPEN | {"target": "provider/b", "inject": "error"}).fault(0, on=("w1",)).fault(1)
+        if fault is OPEN:
+            story.moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+        story.serves("w1", 1)
+        return story.asks("w1", 12, ("b", Outcome.FAILURE)).check("no-failure-while-served").verdict
+
+    assert failing(DRAIN) == "fail"
+    assert failing(OPEN) == "pass"
+
+
+def test_the_shares_of_a_ramp_are_measured():
+    story = Story(breaker={"failure_threshold": 2, "reset_timeout": "5s", "ramp": "4s"})
+    story.opens("w1", 1).moves("w1", 6, O, H, Cause.PROBE_GRANTED).moves("w1", 7, H, C, Cause.PROBE_SUCCEEDED)
+    request(story, 7.5, "b", **spares("ramp"))
+    request(story, 8.5, "a")
+    request(story, 10.0, "a")
+    request(story, 10.5, "a", last_resort=True)
+    figures = measure(story.case())
+    assert (figures["ramp_spared"], figures["last_resorts"]) == (1, 1)
+    assert (figures["ramp_share.early"], figures["ramp_share.late"]) == (0.5, 1.0)
+    assert measure(Story().case())["ramp_share.early"] is None
