@@ -89,20 +89,6 @@ class Liveness(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["alive"] = "alive"
 
 
-class Providers(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `/providers`, in order of priority."""
-
-    worker_id: int
-    providers: list[ProviderHealth]
-
-
-class Operated(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to an operator: the provider as this worker sees it now. The others are told through Redis."""
-
-    worker_id: int
-    provider: ProviderHealth
-
-
 def health(worker: Worker, now: float) -> Reply:
     """The answer of `/health` at `now`, on the worker's event-loop clock."""
     providers = provider_health(worker, now)

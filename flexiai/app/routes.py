@@ -12,11 +12,12 @@ from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 
 from flexiai.app.bodies import TimedWord, Word
-from flexiai.app.health import Liveness, Operated, Providers, health, provider_health, readiness
+from flexiai.app.health import Liveness, health, readiness
 from flexiai.app.incoming import new_id, request_id
 from flexiai.app.metrics import metrics, wants_prometheus
 from flexiai.app.models import Models
 from flexiai.app.openai import openais_error
+from flexiai.app.providers import Operated, providers
 from flexiai.app.refusals import no_operator, no_such_provider, not_serving, refusal
 from flexiai.app.refused import Refused
 from flexiai.app.replies import Reply, id_header
@@ -127,7 +128,7 @@ def _told_by(desk: Desk, tell: Callable[[Worker], Reply]) -> Response:
 
 
 def _providers(worker: Worker) -> Reply:
-    return Reply(200, Providers(worker_id=worker.id, providers=provider_health(worker, _now())))
+    return Reply(200, providers(worker, _now()))
 
 
 async def _operated(
@@ -144,7 +145,7 @@ async def _operated(
 def _known(worker: Worker, name: str) -> Reply:
     if name not in worker.client.breakers:
         return no_such_provider(name, tuple(worker.client.breakers), worker.id)
-    provider = next(p for p in provider_health(worker, _now()) if p.name == name)
+    provider = next(p for p in providers(worker, _now()).providers if p.name == name)
     return Reply(200, Operated(worker_id=worker.id, provider=provider))
 
 
