@@ -46,8 +46,10 @@ class MemoryStore:
         """Store and tell everybody, if there is something new."""
         if circuit is not None:
             self.records[provider] = circuit
-            self.publish(self.told(provider))
-        return Verdict(circuit is not None, self.told(provider))
+        told = self.told(provider)  # once: notice and verdict are of one moment, as in a script
+        if circuit is not None:
+            self.publish(told)
+        return Verdict(circuit is not None, told)
 
     def publish(self, notice: Notice) -> None:
         """Tell everybody who listens."""
