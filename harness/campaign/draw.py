@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from random import Random
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -37,6 +37,9 @@ PARTIAL = 0.3
 """The share of faults that hit only a part of what they could."""
 
 TRIES = 20
+INSTANCE, FIRST_LATE = "instance", 2
+"""The parameter that names an instance, and the first that may join late."""
+
 Document = dict[str, Any]
 
 
@@ -127,9 +130,13 @@ class _Faults:
         return tuple(sorted(self._drawn, key=lambda f: f.at))
 
     def _swarm(self) -> list[type[Fault]]:
-        chosen = self._plan.chosen
+        chosen = [kind for kind in self._plan.chosen if self._fits(kind)]
         some = [kind for kind in chosen if self._rng.random() < self._plan.swarm]
         return some or ([self._rng.choice(chosen)] if chosen else [])
+
+    def _fits(self, kind: type[Fault]) -> bool:
+        """Whether the scenario has what the kind is put on: a second instance, for one that joins late."""
+        return INSTANCE not in kind.model_fields or self._scenario.topology.instances >= FIRST_LATE
 
     def _add(self, kinds: list[type[Fault]]) -> None:
         """One more, that can be beside the others; none, if that proves hard."""
@@ -140,15 +147,22 @@ class _Faults:
                 return
 
     def _one(self, kind: type[Fault]) -> Fault:
+        """A fault of that kind; drawn again while its parameters contradict each other."""
+        for _ in range(TRIES):
+            document = self._document(kind)
+            try:
+                return kind.model_validate(document)
+            except ValidationError as error:
+                refused = error
+        raise ValueError(f"{kind.of}/{kind.name} cannot be drawn as {document}: {refused}") from refused
+
+    def _document(self, kind: type[Fault]) -> Document:
         document = {"target": self._target(kind), "inject": kind.name, **self._parameters(kind)}
         lasts_s = 0.0 if kind.instant else self._lasts_s()
         document["at"] = format_duration(self._when(lasts_s))
         if not kind.instant:
             document["for"] = format_duration(lasts_s)
-        try:
-            return kind.model_validate(document)
-        except ValidationError as error:
-            raise ValueError(f"{kind.of}/{kind.name} cannot be drawn as {document}: {error}") from error
+        return document
 
     def _target(self, kind: type[Fault]) -> str:
         """The better a provider, the more likely: what nobody asks cannot break."""
@@ -180,11 +194,18 @@ class _Faults:
 
     def _parameter(self, kind: type[Fault], name: str, field: FieldInfo) -> Any:
         """A parameter that the plan says nothing of; None: its default."""
+        readers = [getattr(m, "func", None) for m in field.metadata]
         if field.annotation is Some:
             return self._workers()
-        if any(getattr(m, "func", None) is parse_share for m in field.metadata):
+        if name == INSTANCE:
+            return self._rng.randint(FIRST_LATE, self._scenario.topology.instances)
+        if get_origin(field.annotation) is Literal:
+            return self._rng.choice(get_args(field.annotation))
+        if parse_share in readers:
             return f"{self._rng.randint(20, 90)}%" if self._rng.random() < PARTIAL else None
-        return yaml.safe_load(kind.example)[name] if field.is_required() else None
+        if not field.is_required():
+            return None
+        return self._plan.amount.draw(self._rng) if parse_duration in readers else yaml.safe_load(kind.example)[name]
 
     def _workers(self) -> str:
         count = len(self._scenario.topology.places)

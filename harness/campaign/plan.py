@@ -71,6 +71,7 @@ class FaultsPlan(Part):
     kinds       `provider/error` …; all that there are unless told otherwise
     without     kinds left out, each with its reason
     swarm       the share of the kinds that a seed may use at all
+    amount      what durations among parameters are drawn from that nothing is said of
     parameters  of a kind: what its parameters are drawn from; others keep their defaults
     """
 
@@ -79,6 +80,7 @@ class FaultsPlan(Part):
     without: dict[str, str] = Field({})
     swarm: Fraction = 0.4
     lasting: Durations = Field(_spread("300ms..3s"), alias="for")
+    amount: Durations = _spread("20ms..800ms")
     parameters: dict[str, dict[str, Spread]] = Field({})
 
     @property

@@ -44,9 +44,14 @@ def test_a_move_leaves_the_document_alone_and_yields_others(seed, move):
 @given(st.integers(0, 2**32))
 def test_most_candidates_are_valid_scenarios(seed):
     document = document_of(draw(CI, seed))
-    for move in (fewer_faults, fewer_workers, shorter):
-        for candidate in move(document):
+    candidates = [c for move in (fewer_faults, fewer_workers, shorter) for c in move(document)]
+    refused = 0
+    for candidate in candidates:
+        try:
             valid(candidate)
+        except ScenarioError:
+            refused += 1
+    assert refused <= len(candidates) / 2
 
 
 def test_faults_on_some_workers_follow_a_smaller_topology():
