@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -80,6 +81,8 @@ class Pulse:
 
 
 def _joined(places: Layout, pid: int, directory: Path | None) -> Instance:
+    if sys.platform == "win32":
+        return Instance(places, pid, None)
     try:
         return Instance(places, pid, directory or shared_directory(pid))
     except OSError as error:

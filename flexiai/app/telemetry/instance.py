@@ -13,10 +13,10 @@ Rules
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
@@ -27,6 +27,9 @@ import msgspec
 from flexiai.app.telemetry.catalogue import FAMILIES
 from flexiai.app.telemetry.series import Layout, Series
 from flexiai.app.telemetry.slots import SUFFIX, Reading, Slots, read
+
+if sys.platform != "win32":  # there workers count for themselves alone
+    import fcntl
 
 _KEPT = "kept.json"
 _UNKNOWN = "0"

@@ -11,10 +11,10 @@ Rules
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import struct
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +22,9 @@ from pathlib import Path
 import msgspec
 
 from flexiai.app.telemetry.series import Layout, Series
+
+if sys.platform != "win32":  # there workers count for themselves alone
+    import fcntl
 
 SUFFIX = ".slots"
 _MAGIC = b"flexiai1"

@@ -73,6 +73,8 @@ def test_nothing_that_can_be_seen_holds_a_secret(tmp_path: Path, log_format: str
             "FLEXIAI_LOG_FORMAT": log_format,
             "TMPDIR": str(tmp_path),
         }
+        if log_format == "json":
+            variables["REDIS_URL"] = f"redis://:{SECRETS['REDIS_PASSWORD']}@127.0.0.1:9/0"
         with uvicorn(tmp_path, "--log-level", "debug", **variables) as process:
             told = read_until(process, "Uvicorn running on")
             address = listening(address_in(told))
