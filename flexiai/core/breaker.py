@@ -233,7 +233,8 @@ class Breaker:
             return Adoption(news, self._heed(now))
         if news:
             self._heed_hold()
-        if self.proposal is None and (self.state is State.CLOSED) != (self.circuit.state is State.CLOSED):
+        agrees = (self.state is State.CLOSED) == (self.circuit.state is State.CLOSED)
+        if self.proposal is None and not agrees and not self.private:
             return Adoption(news, self._follow(now))
         return Adoption(news, None)
 

@@ -44,6 +44,7 @@ class Reporter:
         self._backoff = site.backoff()
         self._wake = asyncio.Event()
         self._told: tuple[int, tuple[float, ...]] = (0, ())  # the epoch and the failures that the store knows of
+        self._streak_epoch = 0  # under which record the latest streak began: with the next one it is void
         self._streaks = 0  # heard of, ever
         self._ended_streaks = 0  # of these, how many had ended when we last looked
 
@@ -67,6 +68,7 @@ class Reporter:
             )
         )
         self._streaks += 1
+        self._streak_epoch = streak.epoch
         ok_at = self._breaker.ok_at
         if ok_at is not None and ok_at > now - streak.since_s:
             self._wake.set()
@@ -90,7 +92,7 @@ class Reporter:
 
     @property
     def _streak_runs(self) -> bool:
-        return self._streaks > self._ended_streaks
+        return self._streaks > self._ended_streaks and self._streak_epoch >= self._breaker.circuit.epoch
 
     def _is_news(self) -> bool:
         breaker = self._breaker
@@ -129,4 +131,5 @@ class Reporter:
             self._ended_streaks = streaks
         elif not self._streak_runs:
             self._streaks += 1
+            self._streak_epoch = base
         self._facts.reported(verdict)
