@@ -273,6 +273,9 @@ class BreakerMachine(RuleBasedStateMachine):
         assert b.proposal != sent
         if pending is not None and pending != sent:
             assert b.proposal == (rebased(pending, epoch) if news else pending)
+        was_reset = b.circuit != fact and (b.circuit.reason, b.circuit.mode) == (Cause.RESET, Mode.NORMAL)
+        if was_reset and sent.forced and b.proposal is None and adoption.transition is None:
+            self._new_life(CLOSED)  # a reset that had overtaken it
         self._heard(adoption, left_s)
 
     @precondition(lambda self: self.sent is not None and not self.sent.forced)
