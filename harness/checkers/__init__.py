@@ -1,4 +1,4 @@
-"""The invariants of docs/failover.md, section 4, each checked from the history alone: the same code for both worlds."""
+"""The invariants of docs/invariants.md, each checked from the history alone: the same code for both worlds."""
 
 from harness.checkers import (
     attempts_told,

@@ -98,7 +98,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """One invariant of docs/failover.md, section 4.
+    """One invariant of docs/invariants.md.
 
     id       its stable name
     holds    what must hold, in a sentence

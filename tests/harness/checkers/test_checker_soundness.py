@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
 from harness.checkers import CHECKERS, Case, Checker
+from harness.checkers.page import page
 from harness.history import History
 from tests.harness.histories import OUTAGE, C, H, O, Story
 
@@ -88,3 +90,8 @@ def test_a_finding_keeps_the_first_violations_and_counts_all(found):
 def test_checkers_have_distinct_ids_and_say_what_must_hold():
     assert len({c.id for c in CHECKERS}) == len(CHECKERS)
     assert all(c.holds.endswith(".") and c.vacuous for c in CHECKERS)
+
+
+def test_the_page_of_invariants_is_made_of_the_checkers():
+    made = Path(__file__).parents[3] / "docs" / "invariants.md"
+    assert made.read_text() == page(), "python -m harness.checkers.page > docs/invariants.md"
