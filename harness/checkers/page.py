@@ -15,7 +15,7 @@ HEAD = """\
 <!-- Made by `python -m harness.checkers.page`; a test holds it to the checkers. -->
 
 What every run, simulated or real, is held against. Each invariant is a checker in `harness/checkers/` and looks at
-nothing but the history; its id is stable. First safety, then liveness. The liveness bounds are derived from the scenario's own
+nothing but the history; its id is stable. First safety, then liveness, whose bounds are derived from the scenario's own
 settings (`harness/checkers/bounds.py`). What it means that an invariant had no occasion is said in
 [harness.md](harness.md#verdicts).
 """
