@@ -15,6 +15,7 @@ from harness.campaign import corpus as corpus_of
 from harness.campaign import plan as plan_of
 from harness.campaign import state as state_of
 from harness.campaign import summary
+from harness.campaign.cluster import ClusterExecutor
 from harness.campaign.conduct import Budget, Campaign, conduct
 from harness.campaign.plan import Plan
 from harness.campaign.pool import cores
@@ -67,6 +68,7 @@ def _read(
 @click.option("--time", "time_s", type=DurationType(), help="Stop after this long (without --seeds: not before).")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The first seed.")
 @click.option("--jobs", type=click.IntRange(1), default=cores, show_default="all cores", help="Processes.")
+@click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, such as tcp://host:8786, instead of processes.")
 @click.option("--shard", type=ShardType(), default=Shard(), show_default=True, help="Only this part: 2/5.")
 @click.option("--resume", is_flag=True, help="Go on with the newest campaign of this name and shard.")
 @click.option(
@@ -84,16 +86,25 @@ def campaign_command(
     resume: bool,
     corpus: Path | None,
     out: Path,
+    cluster: str | None,
 ) -> int:
     """Search through many seeds, each with a scenario of its own, for one that breaks an invariant."""
     file = find(plan)
     loaded = plan_of.load(file, PATH_IDS, [c.id for c in CHECKERS])
     campaign = _resumed(loaded, out, shard) if resume else _begun(loaded, out, shard, seed)
     capsules = corpus_of.read(corpus or file.parent / "corpus")
+    executor = ClusterExecutor(cluster) if cluster is not None else None
     bar = Progress(loaded.name, seeds if seeds or time_s else loaded.seeds, shard)
     budget = Budget(seeds if seeds or time_s else loaded.seeds, time_s)
     try:
-        conduct(campaign, corpus=capsules, budget=budget, jobs=jobs, tell=bar)
+        conduct(
+            campaign,
+            corpus=capsules,
+            budget=budget,
+            jobs=executor.slots if executor is not None else jobs,
+            tell=bar,
+            make=(lambda: executor) if executor is not None else None,
+        )
     finally:
         bar.close()
     page = summary.write(campaign)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -89,6 +89,8 @@ class Pool:
             except BrokenProcessPool as death:
                 self._begin_anew(death)
                 return
+            except CancelledError as error:
+                raise WorldError("a cluster dropped its work: its scheduler is gone") from error
             del self._under_way[future]
             yield name, result
 
