@@ -29,6 +29,7 @@ from harness.workload import Manners, arrivals, closed_loads, window
 
 PLAN = os.environ.get("HARNESS_PLAN")
 QUESTION = {"message": "Is anybody there?", "max_tokens": 16}
+STREAMS = "/v1/chat/completions"
 STREAMED = {
     "model": "flexiai",
     "messages": [{"role": "user", "content": "Is anybody there?"}],
@@ -44,15 +45,23 @@ class Left(BaseException):
 
 
 class Asker(FastHttpUser):
-    """A user on its own: a question a second."""
+    """A user on its own: a question a second, of which a quarter wants its answer piece by piece."""
 
     abstract = PLAN is not None
     wait_time = constant_pacing(1)
 
-    @task
+    @task(3)
     def ask(self) -> None:
         """Ask, and let Locust count."""
         self.client.post("/chat/direct", json=QUESTION)
+
+    @task(1)
+    def listen(self) -> None:
+        """Ask for a stream, and hear it to its end."""
+        with self.client.post(STREAMS, json=STREAMED, stream=True, catch_response=True) as response:
+            if int(response.status_code or 0) == 200:
+                done = _heard(response, time.monotonic()).done("", None, time.monotonic())
+                response.success() if done.result == "ok" else response.failure(f"the stream broke: {done.error}")
 
 
 class Balancer:
@@ -195,20 +204,24 @@ class Keeper:
         return _end_of(request, response)
 
     def _hear(self, request: str, host: str, sent: float) -> RequestDone:
-        url, headers = f"{host}/v1/chat/completions", {"X-Request-ID": request}
-        response = self.user.client.post(url, json=STREAMED, headers=headers, stream=True)
+        headers = {"X-Request-ID": request}
+        response = self.user.client.post(f"{host}{STREAMS}", json=STREAMED, headers=headers, stream=True)
         if int(response.status_code or 0) != 200:
             return _end_of(request, response)
-        heard = Heard(sent)
-        lines = response._response
-        assert lines is not None  # noqa: S101 - it has a status
-        try:
-            with contextlib.suppress(*FAILURE_EXCEPTIONS):  # it broke: `heard` has no end then, and says so
-                while line := lines.readline(b"\n"):
-                    heard.line(line, time.monotonic())
-        finally:
-            lines.release()
-        return heard.done(request, _header(response, "X-FlexiAI-Provider"), time.monotonic())
+        return _heard(response, sent).done(request, _header(response, "X-FlexiAI-Provider"), time.monotonic())
+
+
+def _heard(response: FastResponse, sent: float) -> Heard:
+    """A stream, heard as it comes, to its end or to where it broke off."""
+    heard, lines = Heard(sent), response._response
+    assert lines is not None  # noqa: S101 - it has a status
+    try:
+        with contextlib.suppress(*FAILURE_EXCEPTIONS):  # it broke: `heard` has no end then, and says so
+            while line := lines.readline(b"\n"):
+                heard.line(line, time.monotonic())
+    finally:
+        lines.release()
+    return heard
 
 
 def _end_of(request: str, response: FastResponse) -> RequestDone:
