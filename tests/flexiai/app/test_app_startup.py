@@ -96,3 +96,15 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         assert f"Worker {pids[0]} " not in read_until(process, "ready to handle requests")
         process.send_signal(signal.SIGTERM)
         assert "stopped" in process.communicate(timeout=PATIENCE_S)[1]
+
+
+@pytest.mark.real
+def test_with_the_examples_log_config_every_line_is_json(tmp_path: Path) -> None:
+    config = Path(__file__).parents[3] / "examples" / "fastapi_multiworker" / "logging.json"
+    with uvicorn(tmp_path, "--log-config", str(config), OPENAI_API_KEY="k", FLEXIAI_SYNC__ENABLED="false") as process:
+        told = read_until(process, "Uvicorn running on")
+        process.send_signal(signal.SIGTERM)
+        told += process.communicate(timeout=PATIENCE_S)[1]
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert {line["logger"] for line in lines} >= {"flexiai", "uvicorn.error"}
+    assert "worker.ready" in [line.get("event", {}).get("kind") for line in lines]
