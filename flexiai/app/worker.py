@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
 from flexiai.app.access import Access
@@ -67,13 +67,16 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
     load = Load(settings.limits.max_concurrency)
     ending = _ending(settings, load)
     counters = Counters(provider.name for provider in settings.providers)
-    journal = Journal(settings.journal_dir, pid) if settings.journal_dir else None
-    pulse = Pulse(settings, pid)
-    counting: list[Listener] = [counters, pulse.telemetry, LogListener(pid)]
-    if settings.traces:
-        counting.append(traces())
-    try:
-        async with factory(settings, counting if journal is None else [journal, *counting]) as client:
+    with ExitStack() as stack:
+        journal = stack.enter_context(closing(Journal(settings.journal_dir, pid))) if settings.journal_dir else None
+        pulse = Pulse(settings, pid)
+        stack.callback(lambda: pulse.close(told_to_end=ending.begun))
+        listeners: list[Listener] = [counters, pulse.telemetry, LogListener(pid)]
+        if journal is not None:
+            listeners.insert(0, journal)
+        if settings.traces:
+            listeners.append(traces())
+        async with factory(settings, listeners) as client:
             worker = Worker(
                 id=pid,
                 settings=settings,
@@ -88,10 +91,6 @@ async def running_worker(settings: AppSettings, factory: ClientFactory = client_
             )
             with ending.on_sigterm(), pulse.beating(client, journal):
                 yield worker
-    finally:
-        pulse.close(told_to_end=ending.begun)
-        if journal is not None:
-            journal.close()
 
 
 def _ending(settings: AppSettings, load: Load) -> Ending:

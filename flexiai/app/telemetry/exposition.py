@@ -35,7 +35,7 @@ def _totals(alive: list[Reading], kept: Kept, now: float) -> _Totals:
     for reading in alive:
         for series, numbers in reading:
             family = known.get(series.family)
-            if family is not None:
+            if family is not None and (numbers[0] or not family.sparse):
                 _join(family, totals[family.name], *_of_worker(family, series, numbers, reading.head.pid, now))
     return totals
 

@@ -32,6 +32,22 @@ def test_a_start_without_a_provider_is_refused_in_a_sentence(monkeypatch: pytest
         asyncio.run(start())
 
 
+def test_a_start_that_fails_leaves_no_metrics_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    async def start(settings: AppSettings) -> None:
+        async with started(create_app(settings, broken)):
+            raise AssertionError("it started")
+
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("flexiai.app.worker.traces", broken)
+    for traced in (False, True):
+        with pytest.raises(StartRefused, match="a bug"):
+            asyncio.run(start(AppSettings(providers=(ProviderConfig(name="a", model="m"),), traces=traced)))
+    assert list(tmp_path.glob("flexiai-metrics-*/*")) == []
+
+
 def test_a_start_that_fails_by_a_bug_keeps_its_traceback() -> None:
     def broken(*_: Any) -> Any:
         raise RuntimeError("a bug")
