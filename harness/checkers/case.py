@@ -133,6 +133,12 @@ class Case:
         slowed = (w for w in self.windows if w.fault.of in ("worker", "clock") and not w.fault.instant)
         return life.paused(a, b) or any(w.touches(life) and w.span.meets(a, b) for w in slowed)
 
+    def clock_was_set(self, worker: str, t: float) -> bool:
+        """Whether a fault has touched a worker's own clock by `t`: what it timed is no measure any more."""
+        life = self.lives.get(worker)
+        clocks = (w for w in self.windows if w.fault.of == "clock" and w.start <= t)
+        return life is not None and any(w.touches(life) for w in clocks)
+
     def state(self, worker: str, provider: str, t: float) -> State:
         """A worker's breaker at `t`, after all that happened until then."""
         changes = self.index.transitions.get((worker, provider), [])

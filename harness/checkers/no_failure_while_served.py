@@ -53,7 +53,7 @@ def _judge(case: Case, execution: Execution, tally: Tally) -> None:
     assert ended is not None  # noqa: S101 - only ended executions come here
     if life.paused(started.t, ended.t) or (life.died and life.gone <= ended.t):
         return
-    if any(w.fault.of == "clock" and w.touches(life) and w.span.meets(started.t, ended.t) for w in case.windows):
+    if case.clock_was_set(life.worker, ended.t):
         return
     answering = execution.answering
     candidates = case.providers if answering is None else (answering.started.provider,)

@@ -31,7 +31,6 @@ class ClockOffset(_Clock):
     name = "offset"
     cause = "a host without time synchronisation, and its correction"
     example = '{at: 20s, for: 10s, target: clock, inject: offset, by: 3s, way: behind, workers: "2 of 12"}'
-    rules_out = frozenset({"offset", "drift"})
     by: PositiveDuration
     way: Way = "ahead"
 
@@ -53,7 +52,7 @@ class ClockDrift(_Clock):
     name = "drift"
     cause = "a virtual machine's clock, slewing after a correction"
     example = '{at: 20s, for: 20s, target: clock, inject: drift, rate: 1.05, workers: "6 of 12"}'
-    rules_out = frozenset({"offset", "drift"})
+    rules_out = frozenset({"drift"})
     rate: float = Field(gt=0.1, lt=10.0)
 
 

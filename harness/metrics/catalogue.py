@@ -108,6 +108,15 @@ METRICS: dict[str, Metric] = {
         "p50",
         "max",
     ),
+    "redis_fault_latency_ratio.p50": Metric(
+        "1", "latency while Redis was at fault, over that of like requests while it was not (p50)"
+    ),
+    "redis_fault_latency_ratio.p99": Metric(
+        "1", "latency while Redis was at fault, over that of like requests while it was not (p99)"
+    ),
+    "redis_fault_latency_ratio.p99_sure": Metric(
+        "1", "the same ratio as far as the samples are sure of it: one-sided 95 % bounds of both quantiles"
+    ),
     "redis_commands": Metric("count", "commands that Redis processed during the load"),
     "redis_commands_per_transition": Metric("1", "all of these commands (reads included) per accepted record"),
     "messages_per_transition": Metric("1", "messages published per accepted record"),
