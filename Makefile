@@ -4,7 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup run test check bench clean
+SEEDS  := 20
+
+.PHONY: setup run test test-all check bench clean
 
 setup: $(STAMP)
 
@@ -19,6 +21,11 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Everything: the tests, then every scenario, simulated under SEEDS seeds and once for real. About an hour.
+test-all: test
+	for seed in $$(seq 1 $(SEEDS)); do $(BIN)/harness run scenarios/*.yaml --seed $$seed --no-report || exit 1; done
+	$(BIN)/harness run scenarios/*.yaml --mode real --where-possible --no-report
 
 check: setup
 	$(BIN)/ruff check .

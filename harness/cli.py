@@ -27,7 +27,7 @@ from harness.exit_codes import (
     PASS,
 )
 from harness.failure_commands import compare_command, explain_command, shrink_command
-from harness.faults import BOTH, COMMON, KINDS
+from harness.fault_table import described
 from harness.metrics import METRICS
 from harness.mutants.command import mutants_command
 from harness.rundir import Capsule, Record, RunDirError
@@ -54,10 +54,13 @@ def cli() -> None:
 @cli.command("run")
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @click.option("--mode", type=click.Choice(["sim", "real", "both"]), default="sim", show_default=True)
+@click.option("--where-possible", is_flag=True, help="Leave out a world that cannot do a scenario's faults.")
 @_seed
 @_out
 @_no_report
-def run_command(scenarios: Sequence[str], mode: str, seed: int, out: Path, no_report: bool) -> int:
+def run_command(
+    scenarios: Sequence[str], *, mode: str, where_possible: bool, seed: int, out: Path, no_report: bool
+) -> int:
     """Run scenarios (files, or names of those that came with the harness) and judge them."""
     loaded = [load_scenario(name) for name in scenarios]
     modes: tuple[Mode, ...] = ("sim", "real") if mode == "both" else (("real",) if mode == "real" else ("sim",))
@@ -65,13 +68,19 @@ def run_command(scenarios: Sequence[str], mode: str, seed: int, out: Path, no_re
     for scenario in loaded:
         finished = []
         for one in modes:
-            finished.append(_carry_out(scenario, one, seed, out, report=not no_report))
+            try:
+                finished.append(_carry_out(scenario, one, seed, out, report=not no_report))
+            except Unsupported as refused:
+                if not where_possible:
+                    raise
+                click.echo(f"- {scenario.name} · {one}: left out: {refused}")
+                continue
             codes.append(_code(finished[-1]))
             if finished[-1].interrupted:
                 return INTERRUPTED
         if len(finished) > 1:
             _side_by_side(finished, report=not no_report)
-    return _gravest(codes)
+    return _gravest(codes) if codes else PASS
 
 
 @cli.command()
@@ -148,11 +157,8 @@ def list_command() -> int:
 @cli.command()
 def faults() -> int:
     """Every fault a scenario may inject: its parameters, what does this to real systems, an example."""
-    for kind in KINDS:
-        parameters = ", ".join(name for name in kind.model_fields if name not in COMMON) or "none"
-        worlds = "both" if kind.worlds == BOTH else f"{', '.join(sorted(kind.worlds))} only: {kind.why_not}"
-        click.echo(f"{kind.of}: {kind.name}\n  {kind.__doc__}\n  cause: {kind.cause}\n  worlds: {worlds}")
-        click.echo(f"  parameters: {parameters}\n  example: {kind.example}\n")
+    for told in described():
+        click.echo(told)
     return PASS
 
 

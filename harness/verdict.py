@@ -18,8 +18,8 @@ A scenario that puts a fault on something claims to test what the invariants say
   failing attempts owes `refuse-when-open`; if it also healed during the load, `recovers`; and, if Redis was never at
   fault, `converges`;
 * a provider that an operator forced open or drained owes `refuse-when-open`; forced open and past it, `recovers`;
-* a Redis fault that lasts owes `redis-off-path`; a kill, or a pause or partition longer than it takes to notice a dead
-  subscription, that healed during the load, owes `rejoins`;
+* a fault on Redis or on the network that lasts owes `redis-off-path`; a kill, restart or failover of Redis, or a pause
+  or partition longer than it takes to notice a dead subscription, that healed during the load, owes `rejoins`;
 * a killed or restarted worker owes `joiner-knows` if it fell into a full outage that began at least SETTLED_S before
   and lasted at least SETTLED_S longer, with Redis in reach.
 """

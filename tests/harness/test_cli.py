@@ -166,3 +166,14 @@ def test_plots_and_worlds_are_imported_only_when_wanted():
     )
     said = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True, timeout=60)
     assert said.stdout.strip() == "[]"
+
+
+def test_a_fault_that_a_world_cannot_do_is_refused_or_its_world_left_out_if_so_told(call):
+    clock = SMALL.split("faults:", maxsplit=1)[0] + "faults:\n  - {at: 1s, target: clock, inject: jump, by: 1s}\n"
+    Path("clock.yaml").write_text(clock)
+    code, said = call("run", "clock.yaml", "--mode", "real")
+    assert code == BAD_INPUT
+    assert "fault 1: 'jump' on clock cannot be done for real: the processes of one machine share" in said
+    code, said = call("run", "clock.yaml", "--mode", "real", "--where-possible")
+    assert code == PASS
+    assert "small-outage · real: left out: fault 1" in said

@@ -192,3 +192,39 @@ def test_workers_and_how_soon_they_were_ready():
     figures = measure(Story().joins("w4", 20, synced=False).case())
     assert (figures["workers"], figures["ready_workers"], figures["unsynced_starts"]) == (4, 4, 1)
     assert figures["ready.max"] == pytest.approx(0.03)
+
+
+class TestLatencyUnderRedisFaults:
+    def _story(self, before_s: float, during_s: float, count: int = 200) -> Story:
+        story = Story({"at": "10s", "for": "20s", "target": "redis", "inject": "pause"}).fault()
+        for start, took in ((0.0, before_s), (10.0, during_s)):
+            for n in range(count):
+                t, name = start + n * 9.0 / count, f"{start}-{n}"
+                story.add(
+                    RequestSent(t=t, request=name, instance=1, intended=t),
+                    RequestDone(t=t + took, request=name, result="ok", provider="a", status=200),
+                )
+        return story
+
+    def test_the_ratio_is_that_of_the_quantiles(self):
+        figures = measure(self._story(0.1, 0.3).case())
+        assert figures["redis_fault_latency_ratio.p50"] == pytest.approx(3.0)
+        assert figures["redis_fault_latency_ratio.p99"] == pytest.approx(3.0)
+        assert figures["redis_fault_latency_ratio.p99_sure"] == pytest.approx(3.0)
+
+    def test_what_a_few_stragglers_may_explain_is_not_sure(self):
+        story = self._story(0.1, 0.1)
+        for n in range(4):
+            story.add(
+                RequestSent(t=20.0 + n, request=f"slow-{n}", instance=1, intended=20.0 + n),
+                RequestDone(t=20.5 + n, request=f"slow-{n}", result="ok", provider="a", status=200),
+            )
+        figures = measure(story.case())
+        assert figures["redis_fault_latency_ratio.p99"] == pytest.approx(5.0)
+        assert figures["redis_fault_latency_ratio.p99_sure"] == pytest.approx(1.0)
+
+    def test_too_few_requests_are_no_measure(self):
+        assert measure(self._story(0.1, 0.3, count=50).case())["redis_fault_latency_ratio.p99"] is None
+
+    def test_without_a_redis_fault_there_is_none(self):
+        assert measure(Story().case())["redis_fault_latency_ratio.p50"] is None
