@@ -131,7 +131,8 @@ class Case:
         """Whether a fault slowed this worker's own code, or its clock, at a moment of [a, b], or it was frozen."""
         life = self.lives[worker]
         slowed = (w for w in self.windows if w.fault.of in ("worker", "clock") and not w.fault.instant)
-        return life.paused(a, b) or any(w.touches(life) and w.span.meets(a, b) for w in slowed)
+        slow = life.paused(a, b) or any(w.touches(life) and w.span.meets(a, b) for w in slowed)
+        return slow or self.clock_was_set(worker, b)
 
     def clock_was_set(self, worker: str, t: float) -> bool:
         """Whether a fault has touched a worker's own clock by `t`: what it timed is no measure any more."""

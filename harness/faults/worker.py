@@ -6,7 +6,7 @@ from pydantic import Field
 
 from harness.faults.base import Fault
 from harness.faults.choice import ALL, Workers
-from harness.units import Fraction, PositiveDuration
+from harness.units import Fraction
 
 
 class WorkerKill(Fault):
@@ -63,13 +63,13 @@ class WorkerCrashLoop(Fault):
 
 
 class WorkerBlock(Fault):
-    """Its event loop stands still, once, for `lasts`: no callback runs meanwhile."""
+    """Its event loop stands still: no callback runs meanwhile."""
 
     of, name = "worker", "block"
     cause = "synchronous work in a coroutine: parsing, DNS, a garbage collection"
-    example = '{at: 20s, target: worker, inject: block, lasts: 800ms, workers: "1 of 12"}'
-    instant = True
-    lasts: PositiveDuration
+    example = '{at: 20s, for: 800ms, target: worker, inject: block, workers: "1 of 12"}'
+    needs_for = True
+    rules_out = frozenset({"block"})
     workers: Workers = ALL
 
 

@@ -248,7 +248,7 @@ async def _end(task: asyncio.Task[None] | None) -> None:
 
 
 def _block(scene: Scene, _: int, fault: Fault, places: tuple[Place, ...]) -> AtTheDoor:
-    lasts: float = getattr(fault, "lasts", 0.0)
+    lasts = fault.for_ or 0.0
     return AtTheDoor(scene, places, f"block {lasts}", "event loops that stood still", lambda s: int(s >= lasts))
 
 

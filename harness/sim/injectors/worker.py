@@ -133,7 +133,7 @@ class WorkersBlock:
     def __init__(self, scene: Scene, fault: Fault, places: tuple[Place, ...]) -> None:
         self._workers = scene.fleet.at(places)
         self._engine = scene.network.engine
-        self._lasts: float = getattr(fault, "lasts", 0.0)
+        self._lasts = fault.for_ or 0.0
         self._stood = 0
 
     def inject(self) -> tuple[str, ...]:

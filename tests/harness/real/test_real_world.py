@@ -197,7 +197,7 @@ def test_workers_are_blocked_deafened_throttled_joined_late_and_cut_off(carried_
         topology={"instances": 2, "workers": 1},
         faults=[
             {"at": "0.2s", "target": "worker", "inject": "late_join", "instance": 2},
-            {"at": "0.5s", "target": "worker", "inject": "block", "lasts": "200ms", "workers": "1.1"},
+            {"at": "0.5s", "for": "200ms", "target": "worker", "inject": "block", "workers": "1.1"},
             {"at": "1s", "target": "worker", "inject": "deaf", "workers": "1.1"},
             {"at": "1.5s", "for": "1s", "target": "worker", "inject": "throttle", "share": "50%", "workers": "1.1"},
             {"at": "3s", "for": "500ms", "target": "network", "inject": "partition", "workers": "1.1"},
