@@ -350,6 +350,8 @@ class Breaker:
         """The fleet's hold is ours, unless an operator's word waits here."""
         if self.proposal is None or not self.proposal.forced:
             self._hold(self.circuit.mode, self._told_held_until, self.circuit.note)
+            if self.mode is Mode.OPEN:
+                self.open_until = max(self.open_until, self.held_until)
 
     def _follow(self, now: float) -> Change | None:
         if _is_reset(self.circuit):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flexiai.core.breaker import Breaker, Permit, Refusal
 from flexiai.core.circuit import Cause, Circuit, State
+from flexiai.core.health import open_time_s
 from flexiai.core.outcome import Outcome
 from flexiai.types import BreakerConfig
 
@@ -206,3 +209,18 @@ def test_a_reset_that_the_fleet_has_not_yet_heard_survives_whatever_is_heard_mea
 
 def test_a_fact_from_the_stores_future_holds_no_longer_than_it_was_opened_for():
     assert Circuit(epoch=1, state=State.OPEN, since_ms=3_600_000, open_for_ms=5_000).left_ms(0) == 5_000
+
+
+@given(asked_s=st.floats(0, 1000), rounds=st.integers(0, 6), jitter=st.floats(0, 1, exclude_max=True))
+def test_a_failed_probe_waits_for_its_grown_time_or_for_what_it_was_asked_if_that_is_longer(
+    asked_s: float, rounds: int, jitter: float
+) -> None:
+    breaker = opened()
+    for _ in range(rounds):
+        breaker.grant_probe(breaker.open_until)
+        call(breaker, Outcome.FAILURE, breaker.open_until)
+    now = breaker.open_until
+    breaker.grant_probe(now)
+    call(breaker, Outcome.RATE_LIMITED, now, retry_after_s=asked_s, jitter=jitter)
+    grown_s = open_time_s(RULES, rounds + 1, jitter)
+    assert breaker.open_until - now == pytest.approx(max(grown_s, min(asked_s, RULES.max_retry_after_s)))

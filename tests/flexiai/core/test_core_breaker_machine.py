@@ -118,7 +118,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (told.transition and (told.transition.to, told.transition.cause)) == expected
         self._note(told.transition)
         if told.transition is not None and told.transition.to is CLOSED:
-            self.ramp_until = self.now + self.rules.ramp_s
+            self.ramp_until = max(self.ramp_until, self.now + self.rules.ramp_s)
 
     def _expected(self, state: State, outcome: Outcome, asked_s: float, in_life: bool) -> tuple[State, Cause] | None:
         if not in_life:
@@ -333,7 +333,6 @@ class BreakerMachine(RuleBasedStateMachine):
         self.probes_ok = 0
         if state is CLOSED:
             self.failed, self.left_alone_until = 0, -math.inf
-            self.ramp_until = -math.inf
 
     @invariant()
     def every_slot_taken_is_a_probe_under_way(self) -> None:

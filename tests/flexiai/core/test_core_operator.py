@@ -191,3 +191,12 @@ def test_the_last_tenth_of_a_retry_after_is_not_worth_an_argument_and_a_reset_en
         breaker.settle(pending(breaker), True, Circuit(1, State.OPEN, Cause.RETRY_AFTER, "w", 0, 60_000), 0.1, 60.0)
         breaker.adopt(Circuit(2, State.CLOSED, reason, "x"), now, 0.0)
         assert (breaker.state, breaker.proposal) == (State.CLOSED, None)
+
+
+def test_a_hold_that_the_store_counts_from_later_holds_for_longer() -> None:
+    breaker = breaker_of()
+    breaker.force_open(0.0, 10.0)
+    mine = pending(breaker)
+    breaker.settle(mine, True, record_of(mine), 9.0, 3.0, held_s=3.0)  # bytes were held on the way: it seemed younger
+    assert (breaker.held_until, breaker.open_until) == (12.0, 12.0)
+    assert breaker.grant_probe(11.0) is None
