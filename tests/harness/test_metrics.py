@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
+from flexiai.events import EvidenceSent
 from harness.checkers.spans import Span
 from harness.history import RedisSample, RequestDone, RequestSent
 from harness.metrics import METRICS, measure, openings, request_samples, sync_samples
@@ -106,6 +107,29 @@ class TestOutages:
     def test_an_opening_lasts_from_the_first_trip_to_the_first_close(self):
         assert openings(self._outage().case(), "a") == [Span(10.5, 31.1)]
         assert openings(Story().opens("w1", 1).case(), "a") == [Span(1, math.inf)]
+
+    def test_the_fleets_evidence_opens_too_at_the_report_that_tipped_the_scales(self):
+        story = Story(OUTAGE, workers=("w1", "w2")).fault().serves("w1", 9)
+        story.asks("w1", 10.1, ("a", FAILED)).asks("w2", 10.2, ("a", FAILED)).asks("w1", 10.25, ("a", FAILED))
+        for worker, t in (("w1", 10.2), ("w2", 10.3)):
+            story.add(EvidenceSent(t=t, worker=worker, provider="a", base=0, failures=1))
+        story.told("w2", 10.301, 100, move=(C, O), origin="w2", via="reply", accepted=True)
+        story.told("w1", 10.304, 100, move=(C, O), origin="w2")
+        story.told("w1", 20, 50, origin="w2")  # an older one, heard late, opens nothing
+        case = story.moves("w2", 40, O, H, Cause.PROBE_GRANTED).moves("w2", 40.1, H, C, Cause.PROBE_SUCCEEDED).case()
+        assert openings(case, "a") == [Span(10.3, 40.1)]
+        figures = measure(case)
+        assert figures["detection_s"] == pytest.approx(0.3)
+        assert (figures["attempts_to_open"], figures["attempts_in_flight_at_open"]) == (2, 1)
+        assert (figures["evidence_reports"], figures["private_opens"]) == (2, 0)
+        assert figures["sync_latency.max"] == pytest.approx(0.004)
+
+    def test_what_a_worker_does_in_private_opens_and_closes_nothing_for_the_fleet(self):
+        story = Story(sync={"open_quorum": 2}).opens("w1", 11, private=True)
+        story.moves("w1", 16, O, H, Cause.PROBE_GRANTED, private=True)
+        case = story.moves("w1", 16.1, H, C, Cause.PROBE_SUCCEEDED, private=True).case()
+        assert openings(case, "a") == []
+        assert (measure(case)["opens"], measure(case)["private_opens"]) == (0, 1)
 
     def test_openings_detection_and_recovery(self):
         figures = measure(self._outage().case())

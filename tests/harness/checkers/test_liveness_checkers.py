@@ -31,6 +31,16 @@ class TestConverges:
         story = Story(workers=("w1",)).told("w1", 12, 1, move=(C, O)).moves("w1", 40, O, H, Cause.PROBE_GRANTED)
         assert story.check("converges").verdict == "pass"
 
+    def test_in_private_a_worker_may_keep_away_from_what_the_fleet_holds_closed(self):
+        def ends(**more):
+            story = Story(**more)
+            for worker in ("w1", "w2", "w3"):
+                story.told(worker, 5, 7, state=C)
+            return story.moves("w2", 20, C, O, Cause.RETRY_AFTER, private=True).check("converges").verdict
+
+        assert ends(sync={"open_quorum": 2}) == "pass"
+        assert ends() == "fail"
+
     def test_a_disagreement_just_before_the_end_is_undecided(self):
         story = Story(workers=("w1", "w2")).told("w1", 69.5, 1, move=(C, O))
         assert story.check("converges").why == "undecided"

@@ -199,6 +199,49 @@ class TestLegalTransitions:
         story = Story().moves("w1", 1, O, H, Cause.PROBE_GRANTED)
         assert "was CLOSED" in story.check("legal-transitions").violations[0].text
 
+    @pytest.mark.parametrize(
+        ("failing", "verdict"), [(("w1", "w2"), "pass"), (("w1",), "fail"), (("w1", "w1"), "pass")]
+    )
+    def test_the_fleets_evidence_needs_as_many_failures(self, failing, verdict):
+        story = Story()
+        for n, worker in enumerate(failing):
+            story.asks(worker, 1 + n / 10, ("a", FAILED))
+        story.told("w1", 2, 5, move=(C, O), via="reply", accepted=True)
+        assert story.check("legal-transitions").verdict == verdict
+
+    def test_and_as_many_workers_as_the_quorum_asks_unless_one_has_voted(self):
+        def opened(*failing, voted=False):
+            story = Story(sync={"open_quorum": 2}, workers=("w1", "w2", "w3"))
+            for n, worker in enumerate(failing):
+                story.asks(worker, 1 + n / 10, ("a", FAILED))
+            if voted:
+                story.moves("w3", 1.5, C, O, Cause.MISCONFIGURED, private=True)
+            return story.told("w1", 2, 5, move=(C, O), via="reply", accepted=True).check("legal-transitions").verdict
+
+        assert opened("w1", "w2") == "pass"
+        assert opened("w1", "w1") == "fail"
+        assert opened("w1", "w1", voted=True) == "pass"
+
+    def test_failures_before_the_provider_last_closed_are_no_evidence(self):
+        story = Story().asks("w1", 1, ("a", FAILED)).asks("w2", 1, ("a", FAILED)).opens("w3", 2)
+        story.asks("w3", 1.5, ("a", FAILED), took=0.01).asks("w3", 1.6, ("a", FAILED), took=0.01)
+        story.moves("w3", 8, O, H, Cause.PROBE_GRANTED).moves("w3", 8.1, H, C, Cause.PROBE_SUCCEEDED)
+        story.told("w1", 9, 5, move=(C, O), via="reply", accepted=True)
+        assert story.check("legal-transitions").verdict == "fail"
+
+    def test_nothing_is_private_without_a_quorum_nor_by_what_the_fleet_says(self):
+        def private(cause, **more):
+            story = (
+                Story(**more).asks("w1", 1, ("a", FAILED)).asks("w1", 1.2, ("a", FAILED)).told("w1", 2, 5, origin="w2")
+            )
+            story.opens("w2", 1.9).asks("w2", 1.5, ("a", FAILED)).asks("w2", 1.6, ("a", FAILED))
+            return story.moves("w1", 2, C, O, cause, epoch=5, private=True).check("legal-transitions").verdict
+
+        quorum = {"sync": {"open_quorum": 2}}
+        assert private(Cause.CONSECUTIVE_FAILURES, **quorum) == "pass"
+        assert private(Cause.CONSECUTIVE_FAILURES) == "fail"
+        assert private(Cause.SYNC, **quorum) == "fail"
+
     def test_sync_without_a_record_is_a_breach(self):
         story = Story().told("w1", 1, 1).moves("w1", 1, C, O, Cause.SYNC, epoch=2)
         assert "no such record" in story.check("legal-transitions").violations[0].text
