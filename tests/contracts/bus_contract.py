@@ -14,14 +14,16 @@ from dataclasses import replace
 import pytest
 
 from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, reseed
+from flexiai.core.evidence import Report, Terms
 from flexiai.errors import SyncError
-from flexiai.sync.bus import Bus, Round, Subscription, Told
+from flexiai.sync.bus import Bus, Round, Streak, Subscription, Told
 
 Make = Callable[[], Bus]
 Rule = Callable[[Make], Awaitable[None]]
 
 SOON_S = 5.0  # bound of waits for what must happen
 NOTHING = Round()
+TERMS = Terms(threshold=3, window_ms=60_000)
 OPENED = Proposal(
     base=0,
     state=State.OPEN,
@@ -37,6 +39,11 @@ FORCED_OPEN = replace(
     OPENED, reason=Cause.FORCED_OPEN, forced=True, mode=Mode.OPEN, held_for_ms=30_000, note='a "deploy"\\/é'
 )
 DRAINED = replace(CLOSED, reason=Cause.START, forced=True, mode=Mode.DRAIN, held_for_ms=60_000, note="a deploy")
+
+
+def reported(worker: str, *failed_ms: int) -> Report:
+    """A worker's report of failures so many milliseconds ago."""
+    return Report(0, worker, failed_ms, None, open_for_ms=30_000)
 
 
 async def nothing_is_known_at_first(make: Make) -> None:
@@ -189,6 +196,61 @@ async def a_ping_gives_the_notices_that_came_meanwhile(make: Make) -> None:
         assert await subscription.ping(SOON_S) == []
 
 
+async def the_fleets_failures_open_and_the_beginning_of_a_streak_is_told(make: Make) -> None:
+    bus, other = make(), make()
+    async with bus.subscribe(("p",)) as subscription:
+        first = await other.report("p", reported("é:1", 20), TERMS)
+        assert (first.accepted, first.failures, first.told.circuit) == (False, 1, Circuit())
+        heard = await subscription.next(SOON_S)
+        assert isinstance(heard, Streak)
+        assert (heard.provider, heard.epoch, heard.failures, heard.workers) == ("p", 0, 1, 1)
+        assert 0.02 <= heard.since_s < SOON_S
+        assert not (await bus.report("p", reported("é:1", 30), TERMS)).accepted  # the same one, told again
+        opened = await bus.report("p", reported("w 2", 20, 10), TERMS)
+        circuit = opened.told.circuit
+        assert (opened.accepted, opened.failures, circuit.state, circuit.worker) == (True, 3, State.OPEN, "w 2")
+        assert (circuit.reason, circuit.failure_count) == (Cause.CONSECUTIVE_FAILURES, 3)
+        assert (await _next(subscription)).circuit == circuit
+    again = await bus.report("p", reported("w 3", 1), TERMS)
+    assert (again.accepted, again.failures, again.told.circuit) == (False, 0, circuit)
+
+
+async def a_success_ends_the_streak(make: Make) -> None:
+    bus = make()
+    await bus.report("p", reported("a", 500, 400), TERMS)
+    assert (await bus.report("p", replace(reported("b"), ok_ms=0), TERMS)).failures == 0
+    assert not (await bus.report("p", reported("c", 450), TERMS)).accepted
+
+
+async def evidence_is_forgotten(make: Make) -> None:
+    bus = make()
+    brief = replace(TERMS, window_ms=100)
+    await bus.report("p", reported("a", 0), brief)
+    await asyncio.sleep(0.15)
+    assert (await bus.report("p", reported("b", 0), brief)).failures == 1
+
+
+async def with_a_quorum_an_opening_is_a_vote_until_so_many_have_voted(make: Make) -> None:
+    bus = make()
+    vote = replace(OPENED, quorum=2)
+    for _ in range(2):
+        first = await bus.propose("p", vote, 0.0)
+        assert (first.accepted, first.noted, first.told.circuit) == (False, True, Circuit())
+    withdrawn = await bus.propose("p", replace(vote, state=State.CLOSED), 0.0)
+    assert (withdrawn.accepted, withdrawn.noted) == (False, False)
+    assert (await bus.propose("p", replace(vote, worker="b"), 0.0)).noted
+    second = await bus.propose("p", vote, 0.0)
+    assert (second.accepted, second.told.circuit.worker) == (True, vote.worker)
+
+
+async def votes_and_failures_in_a_row_make_a_quorum_together(make: Make) -> None:
+    bus = make()
+    terms = replace(TERMS, quorum=2)
+    assert not (await bus.report("p", reported("a", 30, 20, 10), terms)).accepted
+    assert (await bus.propose("p", replace(OPENED, worker="b", quorum=2), 0.0)).noted
+    assert (await bus.report("p", reported("a", 30, 20, 10), terms)).accepted
+
+
 async def what_was_told_before_subscribing_is_not_told_again(make: Make) -> None:
     bus = make()
     await bus.propose("p", OPENED, 0.0)
@@ -327,7 +389,7 @@ async def _taken(bus: Bus, provider: str, token: str) -> None:
 
 async def _next(subscription: Subscription) -> Told:
     told = await subscription.next(SOON_S)
-    assert told is not None, "no notice came"
+    assert isinstance(told, Told), f"not a record's notice: {told}"
     return told
 
 
@@ -367,6 +429,11 @@ CONTRACT: tuple[Rule, ...] = (
     a_store_that_has_lost_its_records_gives_no_epoch_twice,
     subscribers_hear_each_transition_and_nothing_else,
     a_ping_gives_the_notices_that_came_meanwhile,
+    the_fleets_failures_open_and_the_beginning_of_a_streak_is_told,
+    a_success_ends_the_streak,
+    evidence_is_forgotten,
+    with_a_quorum_an_opening_is_a_vote_until_so_many_have_voted,
+    votes_and_failures_in_a_row_make_a_quorum_together,
     what_was_told_before_subscribing_is_not_told_again,
     a_lost_record_is_written_back_as_it_was_and_told,
     an_older_record_is_not_written_back,
