@@ -19,6 +19,8 @@ from flexiai.events import (
     AttemptEnded,
     AttemptStarted,
     Event,
+    EvidenceHeard,
+    EvidenceSent,
     NoticeIgnored,
     ProbeLease,
     ProposalFailed,
@@ -49,6 +51,8 @@ class SyncCounts:
     notices_ignored: int = 0
     proposals_sent: int = 0
     proposals_failed: int = 0
+    evidence_sent: int = 0
+    streaks_heard: int = 0
     records_restored: int = 0
     disconnects: int = 0
     leases: Counter[str] = field(default_factory=Counter)
@@ -70,6 +74,8 @@ class Counters:
             NoticeIgnored: self._notice_ignored,
             ProposalSent: self._proposal_sent,
             ProposalFailed: self._proposal_failed,
+            EvidenceSent: self._evidence_sent,
+            EvidenceHeard: self._streak_heard,
             RecordRestored: self._record_restored,
             SyncDown: self._sync_down,
             ProbeLease: self._probe_lease,
@@ -106,6 +112,12 @@ class Counters:
 
     def _proposal_failed(self, _: ProposalFailed) -> None:
         self.sync.proposals_failed += 1
+
+    def _evidence_sent(self, _: EvidenceSent) -> None:
+        self.sync.evidence_sent += 1
+
+    def _streak_heard(self, _: EvidenceHeard) -> None:
+        self.sync.streaks_heard += 1
 
     def _record_restored(self, _: RecordRestored) -> None:
         self.sync.records_restored += 1

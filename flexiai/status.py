@@ -34,6 +34,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
     probes_in_flight  half-open slots that are taken; free_probes: those that are not
     epoch             the fleet record that this worker knows (0: none yet)
     told              the fleet knows what this worker found (False: it is still being told)
+    private           this worker alone keeps away from it: the fleet asks a quorum, and holds it CLOSED
     """
 
     name: str
@@ -56,6 +57,7 @@ class ProviderStatus(msgspec.Struct, frozen=True, kw_only=True):
     free_probes: int
     epoch: int
     told: bool
+    private: bool = False
 
 
 class ClientStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,4 +104,5 @@ def status_of(config: ProviderConfig, breaker: Breaker, now: float, *, fleet: bo
         free_probes=breaker.free_probes,
         epoch=breaker.circuit.epoch,
         told=not fleet or breaker.proposal is None,
+        private=breaker.private,
     )

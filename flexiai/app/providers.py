@@ -26,6 +26,7 @@ class ProviderReport(ProviderHealth, frozen=True, kw_only=True):
     rounds            failed probe rounds since it first opened
     probes_in_flight  half-open slots that are taken; free_probes: those that are not
     told              the fleet knows what this worker found
+    private           this worker alone keeps away from it: the fleet asks a quorum, and holds it CLOSED
     """
 
     by: Literal["worker", "operator"]
@@ -41,6 +42,7 @@ class ProviderReport(ProviderHealth, frozen=True, kw_only=True):
     probes_in_flight: int
     free_probes: int
     told: bool
+    private: bool
 
 
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +91,7 @@ def _report(health: ProviderHealth, known: ProviderStatus, wall: datetime) -> Pr
         probes_in_flight=known.probes_in_flight,
         free_probes=known.free_probes,
         told=known.told,
+        private=known.private,
     )
 
 

@@ -12,6 +12,8 @@ from flexiai.events import (
     AttemptEnded,
     AttemptStarted,
     Event,
+    EvidenceHeard,
+    EvidenceSent,
     NoticeIgnored,
     ProbeLease,
     ProposalFailed,
@@ -61,6 +63,8 @@ def test_transitions_requests_and_sync_are_counted() -> None:
         NoticeIgnored(t=1, worker="w", provider="openai", epoch=1, known=1),
         ProposalSent(t=1, worker="w", provider="openai", state=State.OPEN, base=0),
         ProposalFailed(t=1, worker="w", provider="openai", error="e"),
+        EvidenceSent(t=1, worker="w", provider="openai", base=0, failures=1),
+        EvidenceHeard(t=1, worker="w", provider="openai", epoch=0, failures=1, workers=1, age_s=0.0),
         RecordRestored(t=1, worker="w", provider="openai", epoch=1),
         SyncDown(t=1, worker="w", error="e"),
         ProbeLease(t=1, worker="w", provider="openai", action="won"),
@@ -73,4 +77,5 @@ def test_transitions_requests_and_sync_are_counted() -> None:
     sync = counters.sync
     assert (sync.records_applied, sync.notices_ignored, sync.records_restored, sync.disconnects) == (1, 1, 1, 1)
     assert (sync.proposals_sent, sync.proposals_failed) == (1, 1)
+    assert (sync.evidence_sent, sync.streaks_heard) == (1, 1)
     assert sync.leases == {"won": 1, "released": 1}
