@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from harness.campaign.plan import FaultsPlan, Plan, Section
 from harness.checkers.bounds import Bounds
 from harness.faults import COMMON, Fault, Some, overlap
-from harness.scenario import Scenario
+from harness.scenario import Scenario, Topology
 from harness.units import format_duration, parse_duration, parse_share
 
 EARLIEST_S = 0.2
@@ -100,8 +100,11 @@ def _load(plan: Plan, rng: Random) -> Document:
 
 
 def _section(section: Section, rng: Random) -> Document:
-    """A section of settings; a greatest value is never less than the value that it bounds."""
-    drawn = {key: spread.draw(rng) for key, spread in section.items()}
+    return bounded({key: spread.draw(rng) for key, spread in section.items()})
+
+
+def bounded(drawn: Document) -> Document:
+    """A section of settings in which no greatest value is less than the value that it bounds."""
     for key, value in drawn.items():
         least = drawn.get(key.removeprefix("max_"))
         if key.startswith("max_") and least is not None and _seconds(value) < _seconds(least):
@@ -113,6 +116,11 @@ def _settled_s(scenario: Scenario) -> float:
     """How long the liveness phase must be so that no check of it stays undecided."""
     bounds, longest = Bounds.of(scenario), scenario.breaker.max_reset_timeout_s * (1 + scenario.breaker.reset_jitter)
     return round(bounds.settle + longest + bounds.recovery(longest) + 1.0, 1)
+
+
+def fits(kind: type[Fault], topology: Topology) -> bool:
+    """Whether a fleet has what the kind is put on: a second instance, for one that joins late."""
+    return INSTANCE not in kind.model_fields or topology.instances >= FIRST_LATE
 
 
 class _Faults:
@@ -130,13 +138,9 @@ class _Faults:
         return tuple(sorted(self._drawn, key=lambda f: f.at))
 
     def _swarm(self) -> list[type[Fault]]:
-        chosen = [kind for kind in self._plan.chosen if self._fits(kind)]
+        chosen = [kind for kind in self._plan.chosen if fits(kind, self._scenario.topology)]
         some = [kind for kind in chosen if self._rng.random() < self._plan.swarm]
         return some or ([self._rng.choice(chosen)] if chosen else [])
-
-    def _fits(self, kind: type[Fault]) -> bool:
-        """Whether the scenario has what the kind is put on: a second instance, for one that joins late."""
-        return INSTANCE not in kind.model_fields or self._scenario.topology.instances >= FIRST_LATE
 
     def _add(self, kinds: list[type[Fault]]) -> None:
         """One more, that can be beside the others; none, if that proves hard."""
