@@ -265,8 +265,9 @@ class Breaker:
         if self.held(now) is Mode.OPEN:
             self.open_until = max(now, self._left_alone_until)
         self._hold(Mode.DRAIN, now + for_s, note)
-        left_s = max(0.0, self.open_until - now) if self.state is State.OPEN else 0.0
-        self.proposal = replace(self._proposed(now, left_s), forced=True)
+        found = self.since if math.isfinite(self.since) else now  # a drain is no news of the provider
+        open_for_s = max(0.0, self.open_until - found) if self.state is State.OPEN else 0.0
+        self.proposal = replace(self._proposed(found, open_for_s), forced=True)
         if self.private:  # the fleet is to spare it, not to side with this worker
             self.proposal = replace(self.proposal, state=State.CLOSED, open_for_ms=0)
 

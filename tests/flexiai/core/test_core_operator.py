@@ -111,7 +111,17 @@ def test_draining_what_was_forced_open_makes_a_probe_due() -> None:
     due = breaker.admit(1.0, last_resort=True)
     assert isinstance(due, Refusal)
     assert due.probe_due
-    assert pending(breaker).open_for_ms == 0
+    told = pending(breaker)
+    assert told.seen_at + told.open_for_ms / 1000 == 1.0
+
+
+def test_a_drain_tells_the_state_as_it_was_found_and_holds_from_now() -> None:
+    breaker = breaker_of()
+    call(breaker, Outcome.FAILURE, 5.0)
+    breaker.drain(8.0, 60.0)
+    told = pending(breaker)
+    assert (told.state, told.reason, told.seen_at) == (State.OPEN, Cause.CONSECUTIVE_FAILURES, 5.0)
+    assert (told.open_for_ms, told.held_for_ms) == (10_000, 63_000)
 
 
 def test_a_reset_ends_any_hold() -> None:
