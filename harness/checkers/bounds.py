@@ -67,9 +67,12 @@ class Bounds:
 
 
 def _demand(probes: int) -> float:
-    """How many mean gaps it may take until so many requests have come to whoever has the right to probe: Poisson's
-    mean and two of its deviations. A probe that succeeded counts whoever made it, so nothing begins anew."""
-    return probes + 2 * math.sqrt(probes)
+    """How many mean gaps it may take until so many requests have come to whoever has the right to probe.
+
+    Poisson's mean and two of its deviations, half as much again for the times at which nobody has it because it is
+    changing hands; three for one. A probe that succeeded counts whoever made it, so that nothing begins anew.
+    """
+    return min(3.0 * probes, 1.5 * (probes + 2 * math.sqrt(probes)))
 
 
 def _answer_s(provider: ProviderSpec, streams: bool) -> float:
