@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         ("open", "let nobody ask a provider for a time"),
         ("drain", "make it the last resort for a time"),
     ):
-        timed = verbs.add_parser(verb, parents=[where], help=f"{what} for a time")
+        timed = verbs.add_parser(verb, parents=[where], help=what)
         timed.add_argument("name", help="the provider")
         timed.add_argument(
             "--for", dest="for_s", type=seconds, required=True, metavar="TIME", help="such as 90s or 10m"
