@@ -16,6 +16,8 @@ from flexiai.core.circuit import Cause, State
 from flexiai.core.outcome import Outcome
 from flexiai.events import (
     AttemptEnded,
+    EvidenceHeard,
+    EvidenceSent,
     ListenerRestarted,
     NoticeIgnored,
     ProbeLease,
@@ -148,6 +150,12 @@ PATHS: tuple[Path, ...] = (
         "tie-merged",
         "two opinions of one epoch met, and the store settled it",
         _some(RecordApplied, lambda e: e.via == "reply" and not e.accepted),
+    ),
+    Path("streak-heard", "a worker heard that the fleet had begun to fail", _some(EvidenceHeard)),
+    Path(
+        "streak-ended",
+        "a worker told of a success since the fleet had begun to fail",
+        _some(EvidenceSent, lambda e: not e.failures),
     ),
     Path("proposal-failed", "the store could not be told of a transition", _some(ProposalFailed)),
     Path("record-restored", "a worker wrote back what the store had lost", _some(RecordRestored)),
