@@ -6,6 +6,8 @@ from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
 from flexiai.events import (
     AttemptEnded,
+    EvidenceHeard,
+    EvidenceSent,
     ListenerRestarted,
     NoticeIgnored,
     ProbeLease,
@@ -66,6 +68,10 @@ STORIES = {
     "duplicate-notice-dropped": ignored(5),
     "missed-notice-read": Story().told("w1", 3.0, 1, via="read"),
     "tie-merged": Story().told("w1", 3.0, 1, via="reply", accepted=False),
+    "streak-heard": Story().add(
+        EvidenceHeard(t=1.0, worker="w1", provider="a", epoch=0, failures=1, workers=1, age_s=0.1)
+    ),
+    "streak-ended": Story().add(EvidenceSent(t=1.0, worker="w1", provider="a", base=0, failures=0, ok_age_s=0.1)),
     "proposal-failed": Story().add(ProposalFailed(t=1.0, worker="w1", provider="a", error="gone")),
     "record-restored": Story().add(RecordRestored(t=1.0, worker="w1", provider="a", epoch=1)),
     "resync-after-gap": Story().add(SyncUp(t=1.0, worker="w1", reconnects=1)),
