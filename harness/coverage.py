@@ -16,6 +16,7 @@ from flexiai.core.circuit import Cause, State
 from flexiai.core.outcome import Outcome
 from flexiai.events import (
     AttemptEnded,
+    AttemptStarted,
     EvidenceHeard,
     EvidenceSent,
     ListenerRestarted,
@@ -52,6 +53,13 @@ def _some(kind: type[E], which: Callable[[E], bool] = lambda e: True) -> Callabl
 def _changed(frm: State | None, to: State, *causes: Cause) -> Callable[[Case], bool]:
     """Whether some breaker went that way, for one of the causes (any, if none is named)."""
     return _some(Transition, lambda e: e.to is to and frm in (None, e.frm) and (not causes or e.cause in causes))
+
+
+def _opened(cause: Cause) -> Callable[[Case], bool]:
+    """Whether a provider was opened for that cause: by a worker of its own, or by the store on the fleet's evidence."""
+    alone = _changed(None, State.OPEN, cause)
+    together = _some(RecordApplied, lambda e: e.state is State.OPEN and e.reason is cause)
+    return lambda case: alone(case) or together(case)
 
 
 def _leased(action: str) -> Callable[[Case], bool]:
@@ -95,16 +103,22 @@ PATHS: tuple[Path, ...] = (
     Path(
         "opened-by-failures",
         "consecutive failures opened a breaker",
-        _changed(None, State.OPEN, Cause.CONSECUTIVE_FAILURES),
+        _opened(Cause.CONSECUTIVE_FAILURES),
     ),
-    Path("opened-by-rate", "the failure rate opened a breaker", _changed(None, State.OPEN, Cause.FAILURE_RATE)),
-    Path("opened-by-slowness", "the share of slow calls opened a breaker", _changed(None, State.OPEN, Cause.SLOW_RATE)),
-    Path("opened-by-retry-after", "a provider asked to be left alone", _changed(None, State.OPEN, Cause.RETRY_AFTER)),
+    Path("opened-by-rate", "the failure rate opened a breaker", _opened(Cause.FAILURE_RATE)),
+    Path("opened-by-slowness", "the share of slow calls opened a breaker", _opened(Cause.SLOW_RATE)),
+    Path("opened-by-retry-after", "a provider asked to be left alone", _opened(Cause.RETRY_AFTER)),
     Path(
         "opened-by-refused-credentials",
         "a provider refused our credentials",
-        _changed(None, State.OPEN, Cause.MISCONFIGURED),
+        _opened(Cause.MISCONFIGURED),
     ),
+    Path(
+        "evidence-shared",
+        "failures of several workers were counted together",
+        _some(EvidenceHeard, lambda e: e.workers > 1),
+    ),
+    Path("opened-privately", "a worker opened for itself alone", _some(Transition, lambda e: e.private)),
     Path("opened-by-notice", "a worker opened because the fleet had", _changed(State.CLOSED, State.OPEN, Cause.SYNC)),
     Path("opened-at-once", "two workers opened one provider before either knew", _raced),
     Path("all-open", "all of a worker's breakers were open at once", _all_open),
@@ -201,6 +215,21 @@ PATHS: tuple[Path, ...] = (
         "budget-refused",
         "a further attempt was refused by the retry budget",
         _some(RequestEnded, lambda e: "the retry budget was spent" in (e.error or "")),
+    ),
+    Path(
+        "last-resort-asked",
+        "a provider was asked that was spared, since nobody else was left",
+        _some(AttemptStarted, lambda e: e.last_resort),
+    ),
+    Path(
+        "stream-failed-over",
+        "a stream began on another provider than it asked first",
+        _some(RequestEnded, lambda e: e.streamed and e.result == "ok" and e.attempts > 1),
+    ),
+    Path(
+        "stream-broke",
+        "a stream broke off after its first token",
+        _some(AttemptEnded, lambda e: e.streamed and e.outcome.fails_over and e.first_token_s is not None),
     ),
 )
 """Every path, by what it is about: breakers, the right to probe, the fleet's memory, requests."""

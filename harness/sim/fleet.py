@@ -71,10 +71,11 @@ class Fleet:
         return instance not in self.late or any(w.ready for w in self._of(instance))
 
     def join(self, instance: int) -> list[SimWorker]:
-        """Start the workers of an instance that was not there from the beginning."""
-        for place in self._by_instance[instance]:
+        """Start the workers of an instance that was not there from the beginning; those that were started."""
+        absent = tuple(place for place in self._by_instance[instance] if place not in self.workers)
+        for place in absent:
             self._spawn(place)
-        return self.at(tuple(self._by_instance[instance]))
+        return self.at(absent)
 
     def at(self, places: tuple[Place, ...]) -> list[SimWorker]:
         """The workers that live at these places now."""
@@ -139,7 +140,7 @@ class Fleet:
         return (self.workers[place] for place in self._by_instance[instance] if place in self.workers)
 
     def _spawn(self, place: Place) -> None:
-        if self._closing:
+        if self._closing or place in self.workers:  # whoever was to be replaced has been, by one that joined
             return
         pid, self._pids = self._pids, self._pids + 1
         generation = self._generations[place] = self._generations.get(place, -1) + 1

@@ -6,6 +6,7 @@ from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
 from flexiai.events import (
     AttemptEnded,
+    AttemptStarted,
     EvidenceHeard,
     EvidenceSent,
     ListenerRestarted,
@@ -66,8 +67,8 @@ STORIES = {
     "late-result-dropped": attempt(counted=False),
     "stale-notice-dropped": ignored(4),
     "duplicate-notice-dropped": ignored(5),
-    "missed-notice-read": Story().told("w1", 3.0, 1, via="read"),
-    "tie-merged": Story().told("w1", 3.0, 1, via="reply", accepted=False),
+    "missed-notice-read": Story().told("w1", 3.0, 1, C, via="read"),
+    "tie-merged": Story().told("w1", 3.0, 1, C, via="reply", accepted=False),
     "streak-heard": Story().add(
         EvidenceHeard(t=1.0, worker="w1", provider="a", epoch=0, failures=1, workers=1, age_s=0.1)
     ),
@@ -83,10 +84,24 @@ STORIES = {
     "request-cancelled": ended(result="cancelled", attempts=1),
     "request-lost": Story().add(RequestDone(t=1.0, request="r", result="info")),
     "neutral-outcome": attempt(outcome=Outcome.NEUTRAL),
+    "evidence-shared": Story().add(
+        EvidenceHeard(t=1.0, worker="w1", provider="a", epoch=0, failures=2, workers=2, age_s=0.1)
+    ),
+    "opened-privately": Story().moves("w1", 1.0, C, O, Cause.RESET, private=True),
+    "last-resort-asked": Story().add(
+        AttemptStarted(t=1.0, worker="w1", request="r", attempt=1, provider="a", last_resort=True)
+    ),
+    "stream-failed-over": ended(result="ok", attempts=2, streamed=True),
+    "stream-broke": attempt(streamed=True, first_token_s=0.1),
     "deadline-reached": ended(result="failed", attempts=1, error="a: not asked, the request's time was over"),
     "budget-refused": ended(result="failed", attempts=1, error="a: not asked, the retry budget was spent"),
 }
-IMPLIED = {"deadline-reached": {"nobody-answered"}, "budget-refused": {"nobody-answered"}}
+IMPLIED = {
+    "evidence-shared": {"streak-heard"},
+    "stream-failed-over": {"request-failed-over"},
+    "deadline-reached": {"nobody-answered"},
+    "budget-refused": {"nobody-answered"},
+}
 ALSO = {"all-open": {"opened-by-failures"}, "opened-at-once": {"opened-by-failures"}}
 
 
@@ -105,5 +120,9 @@ def test_a_quiet_run_takes_none():
 
 
 def test_what_a_worker_reads_as_it_joins_is_no_missed_notice():
-    story = Story(workers=()).joins("w1", 1.0).told("w1", 1.0, 1, via="read")
+    story = Story(workers=()).joins("w1", 1.0).told("w1", 1.0, 1, C, via="read")
     assert reached(story.case()) == frozenset()
+
+
+def test_what_the_store_opens_on_the_fleets_evidence_is_opened_by_its_cause():
+    assert "opened-by-failures" in reached(Story().told("w1", 3.0, 1, O, via="reply", accepted=True).case())

@@ -335,3 +335,9 @@ def test_a_worker_that_is_woken_takes_what_waited_even_if_nothing_of_its_own_was
     sent, done = list(history.all(RequestSent)), list(history.all(RequestDone))
     assert {d.result for d in done} == {"ok"}
     assert sent[0].t < 2.03 < done[0].t
+
+
+def test_an_instance_joins_once() -> None:
+    late = {"target": "worker", "inject": "late_join", "instance": 2}
+    history = simulated(scenario({**late, "at": "1s"}, {**late, "at": "2s"}))
+    assert Counter((e.instance, e.slot) for e in history.all(WorkerUp)) == {(1, 1): 1, (1, 2): 1, (2, 1): 1, (2, 2): 1}
