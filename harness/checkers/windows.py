@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.checkers.bounds import Bounds
 from harness.checkers.lives import Kinds, Life
 from harness.checkers.spans import Span
-from harness.faults import ANSWERS, Fault, OperatorDrain, OperatorReset, Place
+from harness.faults import ANSWERS, REFUSES_WRITES, Fault, OperatorDrain, OperatorReset, Place
 from harness.history import FaultEffect, FaultHealed, FaultInjected, WorkerResumed, WorkerUp
 from harness.scenario import Scenario
 
@@ -99,14 +99,16 @@ def cuts_of(life: Life, windows: tuple[Window, ...], bounds: Bounds) -> list[Spa
     is no such thing: they may be.
 
     The way back ends with the SyncUp that follows a SyncDown caused by the fault, and never lasts longer than
-    `rejoin`: who takes longer has no excuse.
+    `rejoin`: who takes longer has no excuse. Where writes alone were refused no subscription was lost: the way back is
+    then the time until they have been tried again (`propagate`).
     """
     cuts = []
     for window in windows:
         if window.fault.on_redis and window.fault.name != "drop_messages" and window.touches(life):
             back = window.end + bounds.rejoin
             ups = [t for t, up in life.sync if up and window.end < t <= back and _lost_in(life, window, t, bounds)]
-            cuts.append(Span(window.start, max(ups, default=window.end)))
+            tried_again = window.end + bounds.propagate * (window.fault.name in REFUSES_WRITES)
+            cuts.append(Span(window.start, max([tried_again, *ups])))
     return cuts
 
 

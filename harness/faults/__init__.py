@@ -27,6 +27,7 @@ from harness.faults.provider import (
     ProviderStall,
 )
 from harness.faults.redis import (
+    REFUSES_WRITES,
     RedisDropMessages,
     RedisFailover,
     RedisFlush,
@@ -74,6 +75,7 @@ __all__ = [
     "KINDS",
     "OF_FAULTS",
     "OF_WORKERS",
+    "REFUSES_WRITES",
     "TARGETS",
     "ClockDrift",
     "ClockJump",

@@ -16,6 +16,9 @@ PROCESS = frozenset({"kill", "restart", "pause", "failover"})
 ANSWERS_ERRORS = frozenset({"readonly", "oom", "loading", "noauth"})
 """The faults that make it answer errors: no two of them can be at once."""
 
+REFUSES_WRITES = frozenset({"readonly", "oom"})
+"""Those of them under which reads and subscriptions go on."""
+
 Direction = Literal["both", "to_redis", "from_redis"]
 
 
