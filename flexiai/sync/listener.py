@@ -94,7 +94,7 @@ class Listener:
                 task.cancel()
             for task in both:
                 await end(task)
-        for task in sorted(ended, key=_is_loss):
+        for task in sorted((task for task in both if task in ended), key=_is_loss):  # a set's own order is by chance
             task.result()
 
     async def _listen(self, subscription: Subscription) -> None:
