@@ -15,7 +15,7 @@ seeds = {order}
 found = hashes_of(ci, seeds)
 print(*(found[seed] for seed in sorted(seeds)))
 """
-SEEDS = [2867, *range(1, 25)]
+SEEDS = [2867, *range(2841, 2867)]
 
 
 def hashes(order, hash_seed):
@@ -27,4 +27,4 @@ def hashes(order, hash_seed):
 
 
 def test_a_seed_makes_the_same_history_in_another_process_after_other_seeds():
-    assert hashes(SEEDS, 1) == hashes(list(reversed(SEEDS)), 2)
+    assert hashes(SEEDS, 1) == hashes([*SEEDS[1:], SEEDS[0]], 2)
