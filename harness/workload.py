@@ -9,15 +9,21 @@ from random import Random
 
 from harness.scenario import ClosedLoad, OpenLoad, Scenario
 
+Plan = Iterator[tuple[float, str]]
+"""(time, request id), in time order."""
 
-def arrivals(scenario: Scenario, seed: int) -> Iterator[tuple[float, str]]:
-    """(time, request id) of every open-load request, in time order. Ids are `r<load>-<number>`."""
-    plans = [
-        _open(load, i, scenario.duration, Random(f"{seed}/load/{i}"))
-        for i, load in enumerate(scenario.load)
-        if isinstance(load, OpenLoad)
-    ]
-    return heapq.merge(*plans)
+
+def arrivals(scenario: Scenario, seed: int) -> Plan:
+    """Every open-load request. Ids are `r<load>-<number>`."""
+    return heapq.merge(*(arrivals_of(scenario, i, seed) for i in range(len(scenario.load))))
+
+
+def arrivals_of(scenario: Scenario, index: int, seed: int) -> Plan:
+    """The requests of one load, if it is an open one."""
+    load = scenario.load[index]
+    if not isinstance(load, OpenLoad):
+        return iter(())
+    return _open(load, index, scenario.duration, Random(f"{seed}/load/{index}"))
 
 
 def closed_loads(scenario: Scenario) -> Iterator[tuple[int, ClosedLoad]]:
@@ -62,7 +68,7 @@ class Manners:
         return Manner(stream, when * usual_s if leaves else None)
 
 
-def _open(load: OpenLoad, index: int, duration: float, rng: Random) -> Iterator[tuple[float, str]]:
+def _open(load: OpenLoad, index: int, duration: float, rng: Random) -> Plan:
     t, end = window(load, duration)
     number = 0
     while load.rate > 0:

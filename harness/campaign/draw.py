@@ -50,7 +50,7 @@ def draw(plan: Plan, seed: int) -> Scenario:
     document = _world(plan, seed, rng)
     scenario = Scenario.model_validate(document | {"duration": format_duration(safety_s + liveness_s)})
     if rng.random() < plan.settled:
-        liveness_s = max(liveness_s, _settled_s(scenario))
+        liveness_s = max(liveness_s, settled_s(scenario))
     faults = _Faults(plan.faults, scenario, safety_s, rng).draw()
     return scenario.model_copy(update={"duration": round(safety_s + liveness_s, 3), "faults": faults})
 
@@ -112,7 +112,7 @@ def bounded(drawn: Document) -> Document:
     return drawn
 
 
-def _settled_s(scenario: Scenario) -> float:
+def settled_s(scenario: Scenario) -> float:
     """How long the liveness phase must be so that no check of it stays undecided."""
     bounds, longest = Bounds.of(scenario), scenario.breaker.max_reset_timeout_s * (1 + scenario.breaker.reset_jitter)
     return round(bounds.settle + longest + bounds.recovery(longest) + 1.0, 1)

@@ -12,7 +12,7 @@ from harness.sim.balancer import Balancer
 from harness.sim.chance import Sampler
 from harness.sim.engine import Engine
 from harness.sim.worker import Reply
-from harness.workload import Manners, arrivals, closed_loads, window
+from harness.workload import Manners, Plan, arrivals, arrivals_of, closed_loads, window
 
 Connect = Callable[[int, str, bool, Callable[[str, Reply], None]], None]
 Disconnect = Callable[[int, str], None]
@@ -54,22 +54,31 @@ class SimLoad:
         self._scenario = scenario
         self._engine, self._edge, self._record, self._now = engine, edge, record, now
         self._connect, self._disconnect = connect, disconnect
+        self._seed = seed
         self._manners = Manners(scenario, seed)
         self._balancer = Balancer(scenario.topology, rng, serves)
-        self._plan = arrivals(scenario, seed)
+        self._ceased = False
         self._open: dict[str, _Asked] = {}
         self._senders = 0  # open load, and users, that may still send
         self._on_end: Callable[[], None] = _nothing
 
     def start(self) -> None:
         """Begin, now."""
-        self._senders += 1
-        self._next_arrival()
+        self._follow(arrivals(self._scenario, self._seed))
         for index, load in closed_loads(self._scenario):
             start, end = window(load, self._scenario.duration)
             for user in range(load.users):
                 self._senders += 1
                 self._user(load, f"r{index}-{user + 1}", 1, start + load.pace * user / load.users, end)
+
+    def add(self, scenario: Scenario) -> None:
+        """Begin to send the last load of `scenario` too, which has one more than was known of."""
+        self._scenario, self._manners = scenario, Manners(scenario, self._seed)
+        self._follow(arrivals_of(scenario, len(scenario.load) - 1, self._seed))
+
+    def cease(self) -> None:
+        """Send nothing more (a user may send once more)."""
+        self._ceased = True
 
     @property
     def over(self) -> bool:
@@ -89,19 +98,24 @@ class SimLoad:
         for request in unanswered:
             self._record(RequestDone(t=self._now(), request=request, result="info", error="the run ended"))
 
-    def _next_arrival(self) -> None:
-        at, request = next(self._plan, (None, ""))
-        if at is None:
+    def _follow(self, plan: Plan) -> None:
+        self._senders += 1
+        self._next_arrival(plan)
+
+    def _next_arrival(self, plan: Plan) -> None:
+        at, request = next(plan, (None, ""))
+        if at is None or self._ceased:
             self._sender_ended()
         else:
-            self._engine.call_later(at - self._now(), self._arrival, at, request)
+            self._engine.call_later(at - self._now(), self._arrival, plan, at, request)
 
-    def _arrival(self, at: float, request: str) -> None:
-        self._send(request, at, _nothing)
-        self._next_arrival()
+    def _arrival(self, plan: Plan, at: float, request: str) -> None:
+        if not self._ceased:
+            self._send(request, at, _nothing)
+        self._next_arrival(plan)
 
     def _user(self, load: ClosedLoad, name: str, number: int, at: float, end: float) -> None:
-        if at >= end:
+        if at >= end or self._ceased:
             self._sender_ended()
             return
 

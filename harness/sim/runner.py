@@ -1,4 +1,4 @@
-"""Runs one coroutine to its end in simulated time."""
+"""Runs coroutines to their ends in simulated time."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ _STEPS = 500_000  # between collections of garbage
 
 
 def simulate(loop: SimLoop, main: Coroutine[Any, Any, T], *, horizon_s: float = 1e6, max_steps: int = 10**9) -> T:
+    """The result of `main`, run on `loop`, in a simulation that is over then."""
+    with simulation():
+        return run_until(loop, main, horizon_s=horizon_s, max_steps=max_steps)
+
+
+@contextmanager
+def simulation() -> Iterator[None]:
+    """While it lasts, time may be simulated: `run_until`, any number of times."""
+    with generators_of_loops(), _garbage_at_set_times():
+        yield
+
+
+def run_until(loop: SimLoop, main: Coroutine[Any, Any, T], *, horizon_s: float, max_steps: int) -> T:
     """The result of `main`, run on `loop`; whatever else is in the engine's queue runs with it.
 
     Stuck if it has not ended by `horizon_s` (simulated) or after about `max_steps` entries of the queue.
@@ -24,11 +37,10 @@ def simulate(loop: SimLoop, main: Coroutine[Any, Any, T], *, horizon_s: float = 
     engine = loop.engine
     task = loop.create_task(main)
     task.add_done_callback(lambda _: engine.stop())
-    with generators_of_loops(), _garbage_at_set_times():
-        for _ in range(0, max_steps, _STEPS):
-            if engine.advance(steps=_STEPS, horizon_s=horizon_s):
-                return task.result()
-            gc.collect()
+    for _ in range(0, max_steps, _STEPS):
+        if engine.advance(steps=_STEPS, horizon_s=horizon_s):
+            return task.result()
+        gc.collect()
     raise Stuck(f"the simulation has not ended at {engine.now:.3f} s, after {max_steps} steps")
 
 

@@ -23,7 +23,7 @@ from flexiai.client import AsyncFlexiAI
 from flexiai.events import Event
 from harness.faults import Fault, Place
 from harness.history import Entry, FaultEffect, Happening, History, RedisSample
-from harness.scenario import Scenario
+from harness.scenario import OpenLoad, Scenario
 from harness.sim.chance import Chance, Sampler
 from harness.sim.costs import Costs
 from harness.sim.engine import Engine, Stuck
@@ -35,7 +35,7 @@ from harness.sim.network import Network
 from harness.sim.process import SimProcess
 from harness.sim.provider import SimProvider
 from harness.sim.redis import SimRedis
-from harness.sim.runner import simulate
+from harness.sim.runner import run_until, simulation
 from harness.sim.worker import SimWorker
 from harness.world import Hear, WorldError, refusal_of
 
@@ -115,15 +115,25 @@ class SimWorld:
 
     def execute(self, drive: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run the driver to its end in simulated time."""
-        horizon_s = self._start_s + self._scenario.duration + self._scenario.drain + MARGIN_S
+        with self.alive():
+            return self.until(drive())
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """While it lasts, time may pass here (`until`); then everything is over, and the history whole."""
         try:
-            with _global_random(self._chance.stream("global")):
-                return simulate(self._director, drive(), horizon_s=horizon_s, max_steps=MAX_STEPS)
+            with _global_random(self._chance.stream("global")), simulation():
+                yield
         except Stuck as stuck:
             raise WorldError(str(stuck)) from stuck
         finally:
             self._history = History.of(self._in_run_time())
             self._end()
+
+    def until(self, main: Coroutine[Any, Any, T]) -> T:
+        """Let time pass until a coroutine of the driver's has come to its end; its result."""
+        horizon_s = self._start_s + self._scenario.duration + self._scenario.drain + MARGIN_S
+        return run_until(self._director, main, horizon_s=horizon_s, max_steps=MAX_STEPS)
 
     def now(self) -> float:
         """Seconds since the run began."""
@@ -165,6 +175,26 @@ class SimWorld:
         self._injected[index] = injector(self._scene, index, places)
         return self._injected[index].inject()
 
+    def break_too(self, fault: Fault) -> int:
+        """Take one more fault into the scenario, for whoever does not know them all beforehand; its index."""
+        self._extend({"faults": (*self._scenario.faults, fault)})
+        return len(self._scenario.faults) - 1
+
+    def load_too(self, load: OpenLoad) -> None:
+        """Take one more load into the scenario, and begin to send it."""
+        self._extend({"load": (*self._scenario.load, load)})
+        self._load.add(self._scenario)
+
+    def cease(self) -> None:
+        """Send nothing more: the load ends now, and with it the scenario's duration."""
+        self._load.cease()
+        self._extend({"duration": self.now()})
+
+    @property
+    def scenario(self) -> Scenario:
+        """What it is a world of, with all that was added."""
+        return self._scenario
+
     async def heal(self, index: int) -> None:
         """End a fault, and record what it changed."""
         self._injected[index].heal()
@@ -201,6 +231,9 @@ class SimWorld:
         return self._history
 
     # -- its parts
+
+    def _extend(self, more: dict[str, object]) -> None:
+        self._scenario = self._scene.scenario = self._scenario.model_copy(update=more)
 
     def _path_latency(self, source: str, target: str) -> Sampler:
         return self._chance.latency(self._scenario.redis.latency, f"path/{source}/{target}")
