@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 SEEDS  := 20
 
-.PHONY: setup run test test-all check bench clean
+.PHONY: setup run test test-all check bench docs clean
 
 setup: $(STAMP)
 
@@ -33,8 +33,11 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: setup
+	$(BIN)/python -m reference site
+
 bench: setup
 	$(BIN)/python -m tests.bench
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build site *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,15 +7,17 @@ from typing import Any, Literal
 
 import msgspec
 
-Message = Mapping[str, Any]  # {"role": "system" | "user" | "assistant", "content": str, …}
+Message = Mapping[str, Any]
+"""A message in OpenAI's shape: `{"role": "system" | "user" | "assistant" | "tool", "content": …}`."""
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a caller asks.
 
-    model       None: each provider's configured one
-    options     further OpenAI parameters; None counts as not given
-    request_id  the caller's id for it, sent to the provider as X-Request-ID
+    model        None: each provider's configured one
+    temperature  from 0 to 2
+    options      further OpenAI parameters; None counts as not given
+    request_id   the caller's id for it, sent to the provider as X-Request-ID
     """
 
     messages: tuple[Message, ...]

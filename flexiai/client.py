@@ -87,18 +87,26 @@ class AsyncFlexiAI:
         self._closed = False
         self._streams: WeakValueDictionary[int, ChatStream] = WeakValueDictionary()  # in the order of their beginning
         self._stream_numbers = itertools.count()
-        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}"
-        self.providers = checked(providers, self._custom)
+        self.worker: str = worker or f"{socket.gethostname()}:{os.getpid()}"
+        """Who this client is in events and in the fleet's records."""
+        self.providers: tuple[ProviderConfig, ...] = checked(providers, self._custom)
+        """The providers in the order in which they are asked."""
         rules = breaker or BreakerConfig()
         quorum = sync.open_quorum if sync is not None and sync.enabled else 1
         self.breakers: Mapping[str, Breaker] = MappingProxyType(
             {provider.name: Breaker(provider.name, rules, self.worker, quorum) for provider in self.providers}
         )
+        """Each provider's breaker, to be read only."""
         self.sync: SyncPort = sync_of(sync, bus, self.breakers, emit=self._emit, worker=self.worker, rng=self._rng)
-        self.chat = AsyncChat(self)
+        """The line to the other workers; its `status()` says how well it holds."""
+        self.chat: AsyncChat = AsyncChat(self)
+        """`chat.completions.create` asks."""
 
     async def start(self) -> None:
-        """Open connections and join the fleet; returns when requests can be served. May be called more than once."""
+        """Open connections and join the fleet; returns when requests can be served. May be called more than once.
+
+        FlexiAIError if the client is closed.
+        """
         if self._closed:
             raise FlexiAIError(CLOSED)
         if self._starting is None:
@@ -148,8 +156,8 @@ class AsyncFlexiAI:
     def reset(self, provider: str, reason: str | None = None) -> None:
         """An operator's word that a provider works: CLOSED, here and in the whole fleet, and no hold is in force.
 
-        It acts here at once; the fleet is told as soon as its store can be reached. Must be called in the client's
-        event loop, as the other two. KeyError if there is no such provider.
+        It acts here at once; the fleet is told as soon as its store can be reached. `reason`: one line, told with it
+        everywhere. Must be called in the client's event loop, as the other two. KeyError if there is no such provider.
         """
         now, note, breaker = self._now(), noted(reason), self.breakers[provider]
         self._operated(provider, "reset", breaker.reset(now, note), note=note, now=now)
@@ -168,7 +176,7 @@ class AsyncFlexiAI:
         """An operator's word to spare a provider for `for_s` seconds, here and in the whole fleet.
 
         It gets no new requests that another can take; those under way go on. When the time is over, all is as before.
-        Raises as `force_open` does.
+        `reason` is as in `force_open`, and so are the errors.
         """
         now, note, breaker = self._now(), noted(reason), self.breakers[provider]
         for_s = limited(for_s)
@@ -289,10 +297,13 @@ class AsyncCompletions:
     ) -> ChatCompletion | ChatStream:
         """Ask for a chat completion, in OpenAI's terms; the answer names the provider that gave it.
 
-        model       instead of each provider's configured one
-        stream      True: piece by piece, as a ChatStream, returned when the first piece of content is there
-        request_id  the caller's own id for this request, in events and at the provider (None: one is drawn)
-        options     further OpenAI parameters
+        messages     the conversation, in OpenAI's shape: `{"role": "user", "content": "Hello"}`, …
+        model        instead of each provider's configured one
+        temperature  from 0 to 2 (None: the provider's own default)
+        max_tokens   the most tokens of the answer (None: the provider's own bound)
+        stream       True: piece by piece, as a ChatStream, returned when the first piece of content is there
+        request_id   the caller's own id for this request, in events and at the provider (None: one is drawn)
+        options      further OpenAI parameters
 
         Raises InvalidRequestError if a provider finds the request itself at fault, NoProviderAvailable if nobody could
         answer, FlexiAIError if the client is closed. It may be cancelled at any time. A stream that breaks off raises

@@ -33,6 +33,7 @@ class SyncError(FlexiAIError):
 class ProviderError(FlexiAIError):
     """One attempt on one provider failed.
 
+    message        what happened, in words; no secrets
     provider       the provider's name
     trouble        what happened
     status         HTTP status, if there was an answer
@@ -88,7 +89,11 @@ class StreamBroken(ProviderError):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one provider said to a request that nobody served. `reason` is an outcome or why the breaker refused."""
+    """What one provider said to a request that nobody served.
+
+    reason   an outcome, or why its breaker refused
+    message  the same in words
+    """
 
     provider: str
     reason: str

@@ -21,13 +21,18 @@ from flexiai.core.permit import Why
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    """Something that happened on a worker."""
+    """Something that happened on a worker.
+
+    t       seconds on the worker's event-loop clock
+    worker  the worker's identity
+    """
 
     t: float
     worker: str
 
 
 Listener = Callable[[Event], None]
+"""Something that is called with every event."""
 
 
 class WorkerStarted(Event, frozen=True, tag="worker.started"):

@@ -50,7 +50,7 @@ class JsonFormatter(logging.Formatter):
     """A record as one line of JSON. A server's own loggers can be given it too (uvicorn: `--log-config`)."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The line that tells of `record`."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,

@@ -64,18 +64,18 @@ class ProviderConfig(Settings):
 class BreakerConfig(Settings):
     """When a provider's breaker opens, how long it stays open, and how it is probed (docs/failover.md, section 1).
 
-    failure_threshold   consecutive failures that open it
-    window_s            the window of the two rates below
-    failure_rate        share of failed calls in the window that opens it, given min_calls (None: off)
-    slow_call_rate      share of calls slower than slow_call_duration_s (streams: to their first token) that opens it,
-                        given min_calls (None: off)
-    reset_timeout_s     how long it stays open at first; each failed probe round multiplies that by reset_growth, up
-                        to max_reset_timeout_s, spread by ±reset_jitter of itself
-    half_open_max_calls probes let through at a time, and successes that close it
-    max_retry_after_s   cap on a provider's own Retry-After
-    misconfigured_for_s how long a provider is left alone that refused our credentials
-    ramp_s              after probes have closed it, its share of the requests grows from ramp_from to all in this time
-                        (0: it is all at once), by equal steps (linear) or equal factors (exponential)
+    failure_threshold    consecutive failures that open it
+    window_s             the window of the two rates below
+    failure_rate         share of failed calls in the window that opens it, given min_calls (None: off)
+    slow_call_rate       share of calls slower than slow_call_duration_s (streams: to their first token) that opens it,
+                         given min_calls (None: off)
+    reset_timeout_s      how long it stays open at first; each failed probe round multiplies that by reset_growth, up
+                         to max_reset_timeout_s, spread by ±reset_jitter of itself
+    half_open_max_calls  probes let through at a time, and successes that close it
+    max_retry_after_s    cap on a provider's own Retry-After
+    misconfigured_for_s  how long a provider is left alone that refused our credentials
+    ramp_s               after probes have closed it, its share of the requests grows from ramp_from to all in this time
+                         (0: it is all at once), by equal steps (linear) or equal factors (exponential)
     """
 
     failure_threshold: int = Field(5, ge=1)

@@ -113,7 +113,14 @@ class Trials:
     def __call__(
         self, what: Scenario | Mapping[str, Any] | str | Path, *, seed: int = 1, mode: Literal["sim", "real"] = "sim"
     ) -> Trial:
-        """Run a scenario (a file, the name of one that comes with the harness, a mapping, or a Scenario)."""
+        """Run a scenario; what came of it.
+
+        what  a file, the name of one that comes with the harness, a mapping, or a Scenario
+        seed  draws load, latencies and targets
+        mode  sim or real
+
+        ScenarioError for what is no scenario, Unsupported if that world cannot do its faults.
+        """
         from harness.trial import scenario_of, try_out
 
         scenario, file = scenario_of(what, self._root)

@@ -194,14 +194,14 @@ def _scenarios(draw: DrawFn, /, broken: Faults, parts: SearchStrategy[dict[str, 
 
 
 def faults(world: Scenario, plan: Plan = SMALL, until_s: float | None = None) -> SearchStrategy[tuple[Fault, ...]]:
-    """Faults for a scenario, in time order, all over by `until_s` (None: its end), that can be beside each other."""
+    """Faults for the scenario `world`, in time order, all over by `until_s` (None: its end), and fit to be together."""
     return Faults(plan).of(world, world.duration if until_s is None else until_s)
 
 
 def one_fault(
     kind: type[Fault], world: Scenario, plan: Plan = SMALL, until_s: float | None = None
 ) -> SearchStrategy[Fault]:
-    """A fault of a kind that fits a scenario's fleet, over by `until_s` (None: its end)."""
+    """A fault of a kind that fits the fleet of the scenario `world`, over by `until_s` (None: its end)."""
     return Faults(plan).one(kind, world, world.duration if until_s is None else until_s)
 
 

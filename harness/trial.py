@@ -32,7 +32,12 @@ PROOF = 6
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Trial:
-    """A finished run. `file`: of its scenario, if it came from one; `folder`: its run directory, if it has one."""
+    """A finished run.
+
+    record  all that is known of it
+    file    of its scenario, if it came from one
+    folder  its run directory, if it has one
+    """
 
     record: Record
     file: str | None

@@ -48,7 +48,10 @@ class FlexiAIApp(FastAPI):
 
 
 def create_app(settings: AppSettings | None = None, client_factory: ClientFactory = client_of) -> FlexiAIApp:
-    """The service, to be given to an ASGI server. `settings` None: read from the environment when it starts."""
+    """The service, to be given to an ASGI server. `settings` None: read from the environment when it starts.
+
+    `client_factory` makes each worker's client of its settings. A start that cannot succeed fails with one sentence.
+    """
     desk, startup = Desk(), Startup()
 
     @asynccontextmanager
