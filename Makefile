@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 SEEDS  := 20
 
-.PHONY: setup run test test-all check bench docs clean
+.PHONY: setup run campaign test test-all check bench docs clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,9 @@ check: setup
 
 docs: setup
 	$(BIN)/python -m reference site
+
+campaign: setup
+	$(BIN)/harness campaign ci
 
 bench: setup
 	$(BIN)/python -m tests.bench

@@ -31,11 +31,11 @@ def run() -> list[Figure]:
     busy_s, answered = _scenario(_healthy(outage, rate="1000/s", duration="20s", instances=3, workers=4))
     many_s, _ = _scenario(_healthy(outage, rate="100/s", duration="10s", instances=100, workers=10))
     return [
-        Figure("bare simpy timeouts", HOPS / _timed(_simpy), "/s"),
-        Figure("bare asyncio hops, sleep(0)", HOPS / _timed(lambda: asyncio.run(_hops())), "/s"),
-        Figure("simulated hops, sleep(0)", HOPS / _timed(lambda: simulate(_hops())), "/s"),
-        Figure("simulated timers, sleep(1 ms)", HOPS / _timed(lambda: simulate(_timers())), "/s"),
-        Figure("simulated bare requests", REQUESTS / _timed(lambda: simulate(_requests())), "/s", None, "task+timeout"),
+        Figure("bare simpy timeouts", HOPS / timed(simpy_timeouts), "/s"),
+        Figure("bare asyncio hops, sleep(0)", HOPS / timed(lambda: asyncio.run(hops())), "/s"),
+        Figure("simulated hops, sleep(0)", HOPS / timed(lambda: simulate(hops())), "/s"),
+        Figure("simulated timers, sleep(1 ms)", HOPS / timed(lambda: simulate(_timers())), "/s"),
+        Figure("simulated bare requests", REQUESTS / timed(lambda: simulate(_requests())), "/s", None, "task+timeout"),
         Figure("simulated requests through the whole client", answered / busy_s, "/s", None, "aim 10,000 a core"),
         Figure("primary-outage, 60 s, 12 workers", wall_s, "s", "<= 1"),
         Figure("primary-outage, simulated over real time", outage_s(outage) / wall_s, "x", None, "aim 200"),
@@ -68,13 +68,13 @@ def _healthy(outage: dict[str, Any], *, rate: str, duration: str, instances: int
     }
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
-def _simpy() -> None:
+def simpy_timeouts() -> None:
     env = simpy.Environment()
 
     def process() -> Iterator[simpy.Event]:
@@ -85,7 +85,7 @@ def _simpy() -> None:
     env.run()
 
 
-async def _hops() -> None:
+async def hops() -> None:
     for _ in range(HOPS):
         await asyncio.sleep(0)
 

@@ -49,7 +49,7 @@ def test_what_a_campaign_names_must_exist(more, message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["ci", "full"])
+@pytest.mark.parametrize("name", ["ci", "full", "small"])
 def test_the_campaigns_that_come_along_are_valid_and_use_every_kind_of_fault_that_can_be_simulated(name):
     plan = load(find(name), PATH_IDS, [c.id for c in CHECKERS])
     simulated = {f"{kind.of}/{kind.name}" for kind in KINDS if "sim" in kind.worlds}
