@@ -1,9 +1,9 @@
 """`evidence-age`: a record says when its evidence was seen, not when the store heard of it.
 
-`since_ms` is the store's time of the worker's transition. Between the store's clock and the history's there is one
-offset, which the records that were accepted at once show; every other record of an own transition must agree with it
-within TOLERANCE_S and some round trips; and within an operation's time besides, if a fault stood in its way. What was
-seen before a partition must not pass for news after it.
+`since_ms` is the store's time of the worker's transition: the last one before it was sent. Between the store's clock
+and the history's there is one offset, which the records that were accepted at once show; every other record of an own
+transition must agree with it within TOLERANCE_S and some round trips; and within an operation's time besides, if a
+fault stood in its way. What was seen before a partition must not pass for news after it.
 
 Left out: records that were not made by a transition of that state on that worker (a restored record, an operator's
 word, a longer Retry-After), workers whose clock was disturbed, and runs in which Redis changed its clock or place.
@@ -11,12 +11,13 @@ word, a longer Retry-After), workers whose clock was disturbed, and runs in whic
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import RecordApplied, Transition
+from flexiai.events import ProposalSent, RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
+from harness.checkers.index import Key
 from harness.checkers.spans import meets_any
 
 AT_ONCE_S = 0.05
@@ -29,7 +30,10 @@ def look(case: Case, tally: Tally) -> None:
     """Every accepted record of a worker's own transition."""
     if any(w.fault.of == "clock" or w.fault.name in ("failover",) for w in case.windows):
         return
-    made = [(r, t) for r in case.all(RecordApplied) if r.accepted and (t := _made_by(case, r)) is not None]
+    sent: dict[Key, list[float]] = {}
+    for proposal in case.all(ProposalSent):
+        sent.setdefault((proposal.worker, proposal.provider), []).append(proposal.t)
+    made = [(r, t) for r in case.all(RecordApplied) if r.accepted and (t := _made_by(case, r, sent)) is not None]
     offsets = sorted(r.since_ms / 1000 - t.t for r, t in made if r.t - t.t <= AT_ONCE_S)
     if not offsets:
         return
@@ -45,12 +49,15 @@ def look(case: Case, tally: Tally) -> None:
             tally.violate(record.t, text, change, record, worker=record.worker, provider=record.provider)
 
 
-def _made_by(case: Case, record: RecordApplied) -> Transition | None:
+def _made_by(case: Case, record: RecordApplied, sent: dict[Key, list[float]]) -> Transition | None:
     """The worker's own transition that the record tells of."""
     if record.reason in _NOT_ITS_OWN or record.origin != record.worker:
         return None
-    changes = case.index.transitions.get((record.worker, record.provider), [])
-    own = [c for c in changes[: bisect_right(changes, record.t, key=lambda c: c.t)] if c.to is not State.HALF_OPEN]
+    key = record.worker, record.provider
+    times, changes = sent.get(key, []), case.index.transitions.get(key, [])
+    at = bisect_left(times, record.t)  # what is sent at the moment of a reply is the next
+    told_s = times[at - 1] if at else record.t
+    own = [c for c in changes[: bisect_right(changes, told_s, key=lambda c: c.t)] if c.to is not State.HALF_OPEN]
     if not own or own[-1].to is not record.state or own[-1].cause is not record.reason:
         return None
     return own[-1]

@@ -5,7 +5,8 @@
 * CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
   attempts since it was last CLOSED anew.
 * What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word.
-* A record that the fleet's evidence opened (no worker changed to OPEN by itself) needs as many failures, counted over
+* A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
+  after it was reset there, but before the store knew of any closing) needs as many failures, counted over
   all workers since one of them last closed the provider; and as many workers as the quorum asks, if none has voted.
 * Only where a quorum is asked for may a change be private, and only a worker's own.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
@@ -73,15 +74,18 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         return  # what a killed worker had told may be in no journal
     changes = [c for c in case.changes(provider) if c.cause is not Cause.SYNC]
     seen: set[int] = set()
+    closed = -math.inf  # when the store last said so
     for record in case.applied(provider):
         known = record.epoch in seen
         seen.add(record.epoch)
+        closed = record.t if record.state is State.CLOSED and not known else closed
         if known or record.state is not State.OPEN or record.reason is not Cause.CONSECUTIVE_FAILURES:
             continue
         before = [c for c in changes if c.t <= record.t]
         since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
         own = [c for c in before if c.t >= since and c.to is State.OPEN]
-        if any(c.worker == record.origin for c in own):
+        late = [c for c in before if c.t >= closed and c.to is State.OPEN]
+        if any(c.worker == record.origin for c in (*own, *late)):
             continue
         tally.checked += 1
         told = [sum(since <= t <= record.t for t in at) for (_, p), at in failures.items() if p == provider]

@@ -141,6 +141,15 @@ class TestEvidenceAge:
     def test_old_evidence_that_passes_for_new_is_a_breach(self):
         assert "5.90 s later" in self.record(5900).check("evidence-age").violations[0].text
 
+    def test_a_record_tells_of_the_change_before_it_was_sent_not_of_one_while_it_was_under_way(self):
+        story = self.record(0).asks("w2", 8.0, ("a", FAILED), ("b", OK)).moves("w2", 8.2, O, H, Cause.PROBE_GRANTED)
+        story.moves("w2", 8.9, H, O, Cause.PROBE_FAILED).add(
+            ProposalSent(t=8.1, worker="w2", provider="a", state=O, base=0)
+        )
+        story.add(ProposalSent(t=9.0, worker="w2", provider="a", state=O, base=0))
+        finding = story.check("evidence-age")
+        assert (finding.verdict, finding.checked) == ("pass", 2), finding.violations
+
     def test_without_records_there_is_nothing_to_check(self):
         assert row(Story(), FAILED).check("evidence-age").why == "vacuous"
 

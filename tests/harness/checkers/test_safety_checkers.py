@@ -229,6 +229,15 @@ class TestLegalTransitions:
         story.told("w1", 9, 5, move=(C, O), via="reply", accepted=True)
         assert story.check("legal-transitions").verdict == "fail"
 
+    @pytest.mark.parametrize(("between", "verdict"), [(False, "pass"), (True, "fail")])
+    def test_an_opening_that_reaches_the_store_after_a_reset_is_its_workers_own(self, between, verdict):
+        story = Story().asks("w1", 1, ("a", FAILED)).asks("w1", 1.5, ("a", FAILED)).opens("w1", 2, failure_count=2)
+        story.moves("w1", 3, O, C, Cause.RESET)
+        if between:
+            story.told("w1", 3.1, 4, C, origin="w2")
+        story.told("w1", 3.2, 5, move=(C, O), via="reply", accepted=True)
+        assert story.check("legal-transitions").verdict == verdict
+
     def test_nothing_is_private_without_a_quorum_nor_by_what_the_fleet_says(self):
         def private(cause, **more):
             story = (
