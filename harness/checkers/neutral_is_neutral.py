@@ -20,7 +20,9 @@ from harness.checkers.legal_transitions import TOGETHER_S
 from harness.checkers.requests import Attempt
 
 _THE_CALLERS = frozenset({Trouble.STATUS, Trouble.INVALID_REQUEST, Trouble.CONTENT_FILTER})
-_NOT_FROM_RESULTS = frozenset({Cause.PROBE_GRANTED, Cause.PROBE_ABANDONED, Cause.RESET, Cause.SYNC, Cause.START})
+_NOT_FROM_RESULTS = frozenset(
+    {Cause.PROBE_GRANTED, Cause.PROBE_ABANDONED, Cause.FORCED_OPEN, Cause.RESET, Cause.SYNC, Cause.START}
+)
 
 
 def look(case: Case, tally: Tally) -> None:

@@ -360,6 +360,10 @@ class TestNeutralIsNeutral:
         story = Story().asks("w1", 1, ("a", NEUTRAL)).opens("w1", 1.1)
         assert story.check("neutral-is-neutral").verdict == "fail"
 
+    def test_an_operator_who_speaks_at_that_moment_may(self):
+        story = Story().asks("w1", 1, ("a", NEUTRAL)).moves("w1", 1.1, C, O, Cause.FORCED_OPEN)
+        assert story.check("neutral-is-neutral").verdict == "pass"
+
     def test_a_caller_who_left_is_nobodys_failure(self):
         left = Story().streams("w1", 1, ("a", NEUTRAL, 3), result="cancelled").check("neutral-is-neutral")
         assert (left.verdict, left.checked) == ("pass", 2)
