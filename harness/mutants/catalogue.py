@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from harness.mutants import breaker, probe, router, sync
+from harness.mutants import breaker, evidence, probe, router, sync
 from harness.mutants.plant import Mutant
 
-MUTANTS: dict[str, Mutant] = {mutant.id: mutant for part in (breaker, router, probe, sync) for mutant in part.CATALOGUE}
+MUTANTS: dict[str, Mutant] = {
+    mutant.id: mutant for part in (breaker, router, probe, evidence, sync) for mutant in part.CATALOGUE
+}

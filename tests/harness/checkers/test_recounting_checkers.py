@@ -200,3 +200,31 @@ class TestSettles:
 
     def test_without_a_fault_there_is_no_calm_after_it(self):
         assert row(Story(), OK).check("settles").why == "vacuous"
+
+
+class TestFleetCounts:
+    def failing(self, *workers: str, threshold: int = 3, **more: Any) -> Story:
+        story = Story(breaker={"failure_threshold": threshold, "reset_timeout": "5s"}, **more)
+        for n, worker in enumerate(workers):
+            story.asks(worker, 20.0 + n / 10, ("a", FAILED), ("b", OK), took=0.01)
+        return story
+
+    def test_holds_when_the_third_failure_of_three_workers_opens(self):
+        finding = self.failing("w1", "w2", "w3").told("w3", 20.25, 1, move=(C, O)).check("fleet-counts")
+        assert (finding.verdict, finding.checked) == ("pass", 1)
+
+    def test_failures_that_nobody_adds_up_are_a_breach(self):
+        finding = self.failing("w1", "w2", "w3").check("fleet-counts")
+        assert "on 3 workers, and nobody opened it" in finding.violations[0].text
+
+    def test_a_success_on_any_worker_ends_the_row(self):
+        story = self.failing("w1", "w2").asks("w3", 20.2, ("a", OK)).asks("w3", 20.5, ("a", FAILED), ("b", OK))
+        assert story.check("fleet-counts").why == "vacuous"
+
+    def test_a_success_that_comes_before_anybody_could_have_opened_is_no_breach(self):
+        story = self.failing("w1", "w2", "w3").asks("w1", 20.25, ("a", OK), took=0.01)
+        assert story.check("fleet-counts").verdict == "pass"
+
+    def test_workers_that_count_for_themselves_owe_nothing(self):
+        assert self.failing("w1", "w2", "w3", sync={"evidence": "worker"}).check("fleet-counts").why == "vacuous"
+        assert self.failing("w1", "w2", "w3", sync={"open_quorum": 2}).check("fleet-counts").why == "vacuous"
