@@ -3,7 +3,8 @@
 Rules
 -----
 * Without an admin token operators are let in from this very host alone: a loopback peer, and no sign that somebody else
-  stands behind it. A forwarding header is a proxy's, an Origin a web page's: then the peer is not who asks.
+  stands behind it. A forwarding header is a proxy's (`X-Forwarded-…`, `…-Client-IP` and the like), an Origin a web
+  page's: then the peer is not who asks.
 * Without API keys everybody may chat.
 * Credentials are compared in constant time, as digests: neither their content nor their length shows in the time.
 """
@@ -11,6 +12,7 @@ Rules
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from ipaddress import ip_address
@@ -21,9 +23,9 @@ from starlette.types import Scope
 from flexiai.app.refused import NoKey, NotFromHere, NoToken
 from flexiai.app.settings import Doors
 
-_NOT_THE_PEERS_OWN = frozenset(
-    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via", b"cf-connecting-ip", b"origin"}
-)
+_not_the_peers_own = re.compile(
+    rb"(x-)?(original-)?forwarded(-.*)?|(.*-)?(client|real|connecting)-?ip(v6)?|via|origin"
+).fullmatch
 _BEARER = b"bearer "
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -68,7 +70,7 @@ def _bearer(headers: Headers) -> bytes:
 
 def _from_this_host(scope: Scope) -> bool:
     client = scope.get("client")
-    if client is None or any(name in _NOT_THE_PEERS_OWN for name, _ in scope["headers"]):
+    if client is None or any(_not_the_peers_own(name) for name, _ in scope["headers"]):
         return False
     return _is_loopback(client[0])
 

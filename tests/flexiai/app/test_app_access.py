@@ -42,9 +42,31 @@ def test_without_a_token_nobody_else_does(peer: Any) -> None:
     assert "FLEXIAI_ADMIN_TOKEN" in answer.json["message"]
 
 
-@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "Origin"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Original-Forwarded-For",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "CF-Connecting-IPv6",
+        "Via",
+        "Origin",
+    ],
+)
 def test_a_peer_that_speaks_for_another_is_not_this_host(name: str) -> None:
     assert reset(Doors(), headers={name: "127.0.0.1"}).status == 403
+
+
+@pytest.mark.parametrize("name", ["Host", "User-Agent", "Accept", "X-Request-ID", "Traceparent", "Original-Message"])
+def test_what_any_client_sends_speaks_for_nobody_else(name: str) -> None:
+    assert reset(Doors(), headers={name: "127.0.0.1"}).status == 200
 
 
 @pytest.mark.parametrize("given_token", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN])
