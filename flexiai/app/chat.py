@@ -11,6 +11,8 @@ Rules
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.types import Receive, Scope, Send
 
 from flexiai.app.dialect import Asked, Dialect
@@ -49,7 +51,8 @@ class ChatEndpoint:
             worker.pulse.refused(reply, error)
             reply = self._dialect.refused(reply)
             if events.begun:
-                await events.break_off(reply)
+                with suppress(CallerGone):
+                    await events.break_off(reply)
                 return
         if reply is not None:
             await reply.send(send)

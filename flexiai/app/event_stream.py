@@ -7,7 +7,8 @@ Rules
   nobody takes a part for the whole.
 * Usage is told if it was asked for (`stream_options.include_usage`), and a piece without anything else only then:
   clients that did not ask expect a choice in each piece.
-* A caller that takes no piece for a whole request deadline is gone.
+* A caller that takes no piece for a whole request deadline is gone; the error at the end is offered for PARTING_S only,
+  for a worker that ends may be waiting for that.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _HEAD = (
     (b"x-accel-buffering", b"no"),  # nginx would hold pieces back
 )
 _encode = msgspec.json.Encoder().encode
+PARTING_S = 1.0
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +69,8 @@ class EventStream:
         await self._out({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": False})
 
     async def break_off(self, reply: Reply) -> None:
-        """End a stream that has begun with an error."""
+        """End a stream that has begun with an error. CallerGone if nobody takes it."""
+        self._patience_s = min(self._patience_s, PARTING_S)
         await self._put(reply.value, more_body=False)
 
     async def _begin(self, headers: tuple[Header, ...]) -> None:

@@ -207,6 +207,27 @@ def test_a_caller_that_takes_no_piece_is_gone() -> None:
     assert asyncio.run(run()) == (["cancelled"], True)
 
 
+def test_a_caller_that_does_not_take_the_error_either_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flexiai.app.event_stream.PARTING_S", 0.01)
+
+    async def run() -> Answer | None:
+        sent: list[bytes] = []
+
+        async def stuck_after_a_piece(message: dict[str, Any]) -> None:
+            sent.append(message.get("body", b""))
+            if len(sent) > 2:  # the head and the first piece
+                await asyncio.Event().wait()
+
+        async with started(service({"p": Speaks(piece("he"), BROKEN)})) as app:
+            answer = await ask(app, "POST", "/v1/chat/completions", BODY, slowly=stuck_after_a_piece)
+            assert b'"error"' in sent[-1]
+            return answer
+
+    answer = asyncio.run(run())
+    assert answer is not None
+    assert b"he" in answer.body
+
+
 def test_a_stream_that_is_cut_short_ends_with_an_error() -> None:
     async def run() -> tuple[Answer | None, int]:
         provider, told = Speaks(piece("he"), asyncio.Event()), asyncio.Event()
