@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,6 +14,8 @@ from flexiai.app.worker import Worker
 from flexiai.core.circuit import State
 from flexiai.core.outcome import Outcome
 from flexiai.counters import SyncCounts
+
+_quality_like = re.compile(r"[01](\.[0-9]{0,3})?").fullmatch
 
 
 class CircuitMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +79,29 @@ def metrics(worker: Worker) -> Metrics:
 
 
 def wants_prometheus(accept: str, format: str | None) -> bool:
-    """Whether whoever sent this `Accept`, and `?format=`, wants Prometheus' text; JSON is for all others."""
+    """Whether whoever sent this `Accept`, and `?format=`, wants Prometheus' text; JSON is for all others.
+
+    Who would take either gets JSON: clients of JSON APIs name `text/plain` after it.
+    """
     if format is not None:
         return format.lower() == "prometheus"
-    return "text/plain" in accept or "openmetrics" in accept
+    wanted = _wanted(accept)
+    text = max(wanted.get("text/plain", 0.0), wanted.get("application/openmetrics-text", 0.0))
+    return text > wanted.get("application/json", 0.0)
+
+
+def _wanted(accept: str) -> Mapping[str, float]:
+    """The media types that an `Accept` names, each with the most that it is wanted."""
+    wanted: dict[str, float] = {}
+    for media_range in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in media_range.split(";"))
+        wanted[kind] = max(_quality(parameters), wanted.get(kind, 0.0))
+    return wanted
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    given = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+    return float(given) if _quality_like(given) else 0.0
 
 
 def _circuit(worker: Worker, name: str) -> CircuitMetrics:
