@@ -52,7 +52,7 @@ def _judge(case: Case, life: Life, held: RecordApplied | None, newest: RecordApp
 def _deadline(case: Case, life: Life, newest: RecordApplied) -> float:
     provider = newest.provider
     appeared = min(r.t for r in case.applied(provider) if r.epoch == newest.epoch)
-    disturbed = [w.end for w in case.windows if w.fault.of != "provider"] + [p.end for p in life.pauses]
+    disturbed = [w.over for w in case.windows if w.fault.of != "provider"] + [p.end for p in life.pauses]
     changed = [c.t for c in case.index.transitions.get((life.worker, provider), []) if _own(c)]
     settled = max(disturbed, default=0.0) + (case.bounds.settle if disturbed else 0.0)
     return max(settled, max([appeared, life.ready or 0.0, *changed]) + case.bounds.propagate)

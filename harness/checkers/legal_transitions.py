@@ -4,7 +4,8 @@
 * Each change starts where the worker's last one on that provider ended; the first starts from CLOSED.
 * CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
   attempts since it was last CLOSED anew.
-* What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word.
+* What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word. It ends by
+  its worker's clock: left out are workers whose clock a fault has moved.
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
   after it was reset there, but before the store knew of any closing) needs as many failures, counted over
   all workers since one of them last closed the provider; and as many workers as the quorum asks, if none has voted.
@@ -119,6 +120,8 @@ def _told(case: Case, change: Transition, tally: Tally) -> None:
 
 
 def _not_held(case: Case, change: Transition, tally: Tally) -> None:
+    if case.clock_was_set(change.worker, change.t):
+        return
     for hold in case.holds.get((change.worker, change.provider), ()):
         if hold.mode is Mode.OPEN and hold.span.start < change.t < hold.span.end - TOGETHER_S:
             text = f"{change.worker} became {change.to} on {change.provider}, which an operator holds open"

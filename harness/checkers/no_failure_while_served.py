@@ -12,8 +12,9 @@ A request (begun at a on worker w, failed at b) *could use* provider p when all 
 
 A stream that broke off after its first token could use only the provider that had begun it: another may not go on.
 
-Excused are the caller's own errors, and failures on a worker that died, was frozen, or had its clock set, at a
-moment of [a, b]. A clear error from nowhere (no worker took the request) is excused if one of that instance's workers
+Excused are the caller's own errors; requests that could pay for no further attempt, as their error says (`retry-budget`
+counts whether that was so); and failures on a worker that died, was frozen or slowed, or had its clock set, at a moment
+of [a, b]. A clear error from nowhere (no worker took the request) is excused if one of that instance's workers
 was then absent.
 """
 
@@ -25,7 +26,7 @@ from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.lives import Life
 from harness.checkers.recovery import reason_in
-from harness.checkers.requests import Attempt, Execution, Sent
+from harness.checkers.requests import Attempt, Execution, Sent, budget_was_spent
 from harness.checkers.windows import Window
 
 ALMOST = 0.9
@@ -51,9 +52,9 @@ def _judge(case: Case, execution: Execution, tally: Tally) -> None:
     started, ended = execution.started, execution.ended
     life = case.lives[started.worker]
     assert ended is not None  # noqa: S101 - only ended executions come here
-    if life.paused(started.t, ended.t) or (life.died and life.gone <= ended.t):
+    if life.died and life.gone <= ended.t:
         return
-    if case.clock_was_set(life.worker, ended.t):
+    if case.excuses_slowness(life.worker, started.t, ended.t) or budget_was_spent(ended):
         return
     answering = execution.answering
     candidates = case.providers if answering is None else (answering.started.provider,)

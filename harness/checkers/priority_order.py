@@ -2,8 +2,9 @@
 
 Available is a provider whose breaker on that worker is CLOSED, or HALF_OPEN with no probe under way (a slot is free
 for certain). At each attempt, no better provider that this request has not asked yet may be available, unless the
-worker spared it, and had reason to: a ramp (by its own clock, if a fault set that), or an operator's drain. One that
-is asked as the last resort must have been so spared, and then no other provider at all may be available that was not.
+worker spared it, and had reason to: a ramp or an operator's drain, until their end, which is by the worker's own clock
+(not judged if a fault moved that). One that is asked as the last resort must have been so spared, and then no other
+provider at all may be available that was not.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ def _spared(case: Case, attempt: Attempt, provider: str) -> bool:
     """Whether the worker held the provider back, and had reason to."""
     s, key = attempt.started, (attempt.started.worker, provider)
     why = attempt.spared.get(provider)
-    in_ramp = meets_any(case.ramps.get(key, ()), s.t, s.t) or case.clock_was_set(s.worker, s.t)
-    drained = any(h.mode is Mode.DRAIN and h.span.meets(s.t, s.t) for h in case.holds.get(key, ()))
+    moved = case.clock_was_set(s.worker, s.t)
+    in_ramp = moved or meets_any(case.ramps.get(key, ()), s.t, s.t)
+    drains = (h.span for h in case.holds.get(key, ()) if h.mode is Mode.DRAIN)
+    drained = any(span.meets(s.t, s.t) or (moved and span.start <= s.t) for span in drains)
     if s.last_resort:  # who was spared before it was asked for is not told
         return in_ramp or drained
     return (why == "ramp" and in_ramp) or (why == "drain" and drained)

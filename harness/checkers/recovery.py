@@ -84,7 +84,7 @@ def _deadline(case: Case, span: Span, opens: list[Transition], results: list[tup
 
 def _put_off(case: Case, healed: float, deadline: float, allowance: float) -> float:
     """`deadline`, later if something else is wrong between `healed` and it."""
-    others = [w.span for w in case.windows if w.fault.of != "provider"] + case.pauses
+    others = [Span(w.start, w.over) for w in case.windows if w.fault.of != "provider"] + case.pauses
     for other in sorted(others):
         if other.meets(healed, deadline):
             deadline = max(deadline, other.end + case.bounds.settle + allowance)

@@ -2,7 +2,8 @@
 
 Known is what the worker's own events say: from its change to OPEN until its next change. An occasion is an attempt by
 a worker that then knew some provider to be OPEN, or drained by an operator, and a request that was refused by all. What
-is drained may be asked, but only as the last resort.
+is drained may be asked, but only as the last resort. A hold ends by its worker's clock: left out are the holds of a
+worker whose clock a fault has moved.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def look(case: Case, tally: Tally) -> None:
 def _drained(case: Case, attempt: Attempt, tally: Tally) -> None:
     s = attempt.started
     tally.checked += "drain" in attempt.spared.values()
+    if case.clock_was_set(s.worker, s.t):
+        return
     for hold in case.holds.get((s.worker, s.provider), ()):
         if hold.mode is Mode.DRAIN and hold.span.start < s.t < hold.span.end - TOGETHER_S:
             tally.checked += 1

@@ -7,7 +7,9 @@ An occasion is a worker, alive to the end, that
   it takes to notice a dead subscription. Not to notice is to be deaf.
 
 It needs a SyncUp after the loss (for a fault: after the fault began), by `rejoin` after the last thing that stood in
-its way was over. While a Redis fault lasts to the end there is nothing to demand.
+its way was over: a Redis fault, a pause, or a clock that was set back. (No monotonic clock is, on a real host; the
+simulation does it to see what breaks, and then every timer of that worker is late by as much, its health checks and
+its next attempt to connect among them.) While a Redis fault lasts to the end there is nothing to demand.
 """
 
 from __future__ import annotations
@@ -62,7 +64,8 @@ def _must_notice(case: Case, life: Life, window: Window) -> bool:
 
 
 def _in_the_way(case: Case, life: Life) -> list[float]:
-    return [w.end for w in case.redis_windows if w.touches(life)] + [p.end for p in life.pauses]
+    faults = (w for w in case.windows if w.fault.on_redis or w.fault.of == "clock")
+    return [w.over for w in faults if w.touches(life)] + [p.end for p in life.pauses]
 
 
 CHECKER = Checker(

@@ -84,6 +84,11 @@ class Execution(msgspec.Struct):
         return skipped - {attempt.started.provider for attempt in self.attempts}
 
 
+def budget_was_spent(ended: RequestEnded) -> bool:
+    """Whether a request says that it could pay for no further attempt."""
+    return ended.result == "failed" and "the retry budget was spent" in (ended.error or "")
+
+
 class Sent(msgspec.Struct):
     """One request as its sender saw it, with what the workers made of it."""
 

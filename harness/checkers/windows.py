@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.checkers.bounds import Bounds
 from harness.checkers.lives import Kinds, Life
 from harness.checkers.spans import Span
-from harness.faults import ANSWERS, REFUSES_WRITES, Fault, OperatorDrain, OperatorReset, Place
+from harness.faults import ANSWERS, REFUSES_WRITES, Fault, OperatorDrain, OperatorReset, Place, set_back_s
 from harness.history import FaultEffect, FaultHealed, FaultInjected, WorkerResumed, WorkerUp
 from harness.scenario import Scenario
 
@@ -36,6 +36,11 @@ class Window:
     def span(self) -> Span:
         """When it was in effect."""
         return Span(self.start, self.end)
+
+    @property
+    def over(self) -> float:
+        """When it holds nothing up any more: a clock that was set back holds every timer up for as long again."""
+        return self.end + set_back_s(self.fault)
 
     @property
     def effect_count(self) -> int:
@@ -91,7 +96,7 @@ def _windows_of(index: int, scenario: Scenario, seed: int, kinds: Kinds, end: fl
 def quiet_since(windows: tuple[Window, ...], kinds: Kinds) -> float:
     """When the last fault was over (and the last frozen worker ran again); 0 if nothing ever broke."""
     resumed = [e.t for e in kinds.get(WorkerResumed, ()) if isinstance(e, WorkerResumed)]
-    return max([0.0, *(w.end for w in windows), *resumed])
+    return max([0.0, *(w.over for w in windows), *resumed])
 
 
 def cuts_of(life: Life, windows: tuple[Window, ...], bounds: Bounds) -> list[Span]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.faults import clock, network, operator, provider, redis, worker
 from harness.faults.base import BOTH, COMMON, Fault, World
 from harness.faults.choice import ALL, Place, Role, Some, Workers
-from harness.faults.clock import ClockDrift, ClockJump, ClockOffset
+from harness.faults.clock import ClockDrift, ClockJump, ClockOffset, set_back_s
 from harness.faults.moment import OF_FAULTS, OF_WORKERS, Moment
 from harness.faults.network import NetworkBandwidth, NetworkLatency, NetworkPartition, NetworkSwizzle
 from harness.faults.operator import OperatorDrain, OperatorOpen, OperatorReset
@@ -132,6 +132,7 @@ __all__ = [
     "clash",
     "kinds_of",
     "overlap",
+    "set_back_s",
 ]
 
 

@@ -56,4 +56,16 @@ class ClockDrift(_Clock):
     rate: float = Field(gt=0.1, lt=10.0)
 
 
+def set_back_s(fault: Fault) -> float:
+    """How far it sets a clock back, at its end or at once.
+
+    No host sets a monotonic clock back; the simulation does, to see whether code takes a time for an interval. Every
+    timer of that worker is then late by as much, and checks of liveness allow for it.
+    """
+    if not isinstance(fault, ClockOffset | ClockJump):
+        return 0.0
+    goes_back = (fault.way == "behind") if fault.instant else (fault.way == "ahead")
+    return fault.by if goes_back else 0.0
+
+
 KINDS: tuple[type[Fault], ...] = (ClockOffset, ClockJump, ClockDrift)

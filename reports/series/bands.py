@@ -9,6 +9,9 @@ from harness.faults import COMMON, Fault
 from harness.history import FaultHealed, FaultInjected, History
 from harness.scenario import Scenario
 
+UNSAID = {"share": "100%", "direction": "both", "bytes_": "held", "spread": "0s"}
+"""What a label leaves out: what everybody takes for granted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -49,9 +52,9 @@ def _details(fault: Fault) -> str:
     said = fault.model_dump(exclude=set(COMMON))
     words: list[str] = []
     for key, value in said.items():
-        if value is None or (key == "share" and value == "100%"):
+        if value is None or UNSAID.get(key) == value:
             continue
-        words.append(_detail(key, str(value)))
+        words.append(_detail(key.rstrip("_"), str(value)))
     return "".join(words)
 
 

@@ -54,14 +54,14 @@ class _Fleet:
     rounds: int = 0
     due: float = 0.0
     state: dict[str, State] = field(default_factory=dict)
-    pending: list[tuple[float, str, int, State, Cause, str]] = field(default_factory=list)
+    pending: list[tuple[float, float, str, int, State, Cause, str]] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
 
     def settle(self, now: float) -> None:
         """Let every worker hear what has reached it by `now`."""
         for heard in sorted(p for p in self.pending if p[0] <= now):
             self.pending.remove(heard)
-            t, worker, epoch, to, cause, origin = heard
+            t, seen, worker, epoch, to, cause, origin = heard
             self.out.append(
                 ev.RecordApplied(
                     t=t,
@@ -72,6 +72,7 @@ class _Fleet:
                     reason=cause,
                     origin=origin,
                     via="notice",
+                    since_ms=round(seen * 1000),
                 )
             )
             self._move(worker, to, Cause.SYNC, t)
@@ -87,13 +88,13 @@ class _Fleet:
         self.out.append(
             ev.RecordApplied(
                 t=reply, worker=worker, provider="openai", epoch=self.epoch, state=to, reason=cause, origin=worker,
-                via="reply", accepted=True,
+                via="reply", accepted=True, since_ms=round(now * 1000),
             )
         )  # fmt: skip
         for other in self.workers:
             if other != worker:
                 late = self.rng.lognormvariate(math.log(0.0014), 0.6)
-                self.pending.append((reply + late, other, self.epoch, to, cause, worker))
+                self.pending.append((reply + late, now, other, self.epoch, to, cause, worker))
 
     def _move(self, worker: str, to: State, cause: Cause, now: float) -> None:
         frm = self.state.get(worker, State.CLOSED)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import random
+
+import pytest
+
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
-from tests.harness.histories import OUTAGE, C, H, O, Story
+from harness.checkers.bounds import UNLUCKY, Bounds
+from tests.harness.histories import OUTAGE, C, H, O, Story, scenario
 
 OK, FAILED = Outcome.SUCCESS, Outcome.FAILURE
 KILL = {"at": "10s", "for": "5s", "target": "redis", "inject": "kill"}
@@ -118,6 +124,15 @@ class TestRejoins:
         assert story.check("rejoins").verdict == "fail"
         assert story.up("w1", 16).check("rejoins").verdict == "pass"
 
+    def test_a_clock_set_back_holds_its_timers_up_for_as_long(self):
+        def story(way: str, at: str = "11s") -> Story:
+            jump = {"at": at, "target": "clock", "inject": "jump", "by": "50s", "way": way, "workers": "1.1"}
+            return Story(KILL, jump, workers=("w1",)).fault(0).fault(1, on=("w1",)).down("w1", 10.1)
+
+        assert story("ahead").check("rejoins").verdict == "fail"
+        assert story("behind").check("rejoins").why == "undecided"
+        assert story("behind", at="2s").check("rejoins").verdict == "fail"  # 52 s and the bound: before the end
+
     def test_nothing_is_demanded_while_redis_is_gone(self):
         story = Story({"at": "10s", "target": "redis", "inject": "kill"}).fault().down("w1", 10.1)
         assert story.check("rejoins").why == "vacuous"
@@ -148,3 +163,15 @@ class TestJoinerKnows:
         story = Story(OUTAGE, KILL | {"at": "13s"}).fault(0).fault(1).told("w2", 12, 1, move=(C, O))
         story.joins("w4", 15, generation=1, synced=False).asks("w4", 16.5, ("a", FAILED), ("b", OK))
         assert story.check("joiner-knows").why == "vacuous"
+
+
+def test_a_fair_run_exceeds_the_wait_for_a_probe_once_in_a_million_times():
+    def gaps(probes: int) -> float:  # one worker, one request a second: a mean gap is a second
+        one = scenario(topology={"instances": 1, "workers": 1}, load=[{"arrival": "poisson", "rate": "1/s"}])
+        breaker = one.breaker.model_copy(update={"half_open_max_calls": probes})
+        return Bounds.of(one.model_copy(update={"breaker": breaker})).demand
+
+    assert math.exp(-gaps(1)) == pytest.approx(UNLUCKY)
+    assert math.exp(-gaps(2)) * (1 + gaps(2)) == pytest.approx(UNLUCKY)
+    waits = [random.Random(seed).gammavariate(2, 1) for seed in range(10_000)]
+    assert max(waits) < gaps(2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flexiai.core.circuit import Cause, Mode
 from flexiai.core.outcome import Outcome
 from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, RequestEnded, RequestStarted
@@ -153,3 +155,33 @@ def test_the_shares_of_a_ramp_are_measured():
     assert (figures["ramp_spared"], figures["last_resorts"]) == (1, 1)
     assert (figures["ramp_share.early"], figures["ramp_share.late"]) == (0.5, 1.0)
     assert measure(Story().case())["ramp_share.early"] is None
+
+
+class TestAMovedClock:
+    """A hold ends by its worker's own clock, which a fault may have moved."""
+
+    DRIFT: ClassVar[dict[str, object]] = {
+        "at": "5s", "for": "4s", "target": "clock", "inject": "drift", "rate": 1.2, "workers": "1.1",
+    }  # fmt: skip
+
+    def story(self, on: str) -> Story:
+        return Story(self.DRIFT | {"workers": f"1.{on[1]}"}).fault(on=(on,))
+
+    def test_a_hold_of_that_worker_is_not_held_against_another_clock(self):
+        asked = request(says(self.story("w1"), 10, "drain"), 19, "a")
+        assert asked.check("refuse-when-open").why == "vacuous"
+        spared = request(says(self.story("w1"), 10, "drain"), 21, "b", **spares("drain"))
+        assert spared.check("priority-order").verdict == "pass"
+        probed = says(self.story("w1"), 10, "open").moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+        assert probed.moves("w1", 19, O, H, Cause.PROBE_GRANTED).check("legal-transitions").verdict == "pass"
+
+    def test_the_others_are_judged_as_ever(self):
+        asked = request(says(self.story("w2"), 10, "drain"), 19, "a")
+        assert asked.check("refuse-when-open").verdict == "fail"
+        spared = request(says(self.story("w2"), 10, "drain"), 21, "b", **spares("drain"))
+        assert spared.check("priority-order").verdict == "fail"
+        probed = says(self.story("w2"), 10, "open").moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+        assert probed.moves("w1", 19, O, H, Cause.PROBE_GRANTED).check("legal-transitions").verdict == "fail"
+
+    def test_a_clock_that_was_moved_does_not_make_a_drain(self):
+        assert request(self.story("w1"), 12, "b", **spares("drain")).check("priority-order").verdict == "fail"

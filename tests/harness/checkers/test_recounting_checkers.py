@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome, Trouble
 from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, ProposalSent, RequestEnded, RequestStarted
@@ -86,6 +88,21 @@ class TestRetryBudget:
         for n in range(15):
             story.asks("w1", 5.0 + n / 10, ("a", FAILED), ("b", OK), took=0.01)
         assert story.check("retry-budget").verdict == "pass"
+
+    def test_who_says_that_it_was_spent_must_have_spent_it(self):
+        def refused(further: int) -> Story:
+            story = Story(request={"retry_budget": 0.1, "budget_window": "10s"})
+            for n in range(further):
+                story.asks("w1", 1.0 + n / 10, ("a", FAILED), ("b", OK), took=0.01)
+            error = "no provider could answer (b: not asked, the retry budget was spent); try again in 0.0 s"
+            story.asks("w1", 3.0, ("a", FAILED))
+            ended = next(n for n, e in enumerate(story.entries) if isinstance(e, RequestEnded) and e.result == "failed")
+            story.entries[ended] = msgspec.structs.replace(story.entries[ended], error=error)
+            return story
+
+        assert refused(9).check("retry-budget").verdict == "fail"
+        assert refused(10).check("retry-budget").verdict == "pass"
+        assert refused(10).check("no-failure-while-served").verdict == "pass"
 
     def test_no_further_attempt_is_no_occasion(self):
         assert row(Story(), OK).check("retry-budget").why == "vacuous"
