@@ -12,7 +12,8 @@ Rules (docs/failover.md, section 2)
 * After the first token of a stream no other provider is asked: if it breaks off, the caller is told (StreamBroken). Its
   permit is held to its end, whose outcome is the attempt's; a caller that leaves before is nobody's failure.
 * `classify` decides alone: a failure of the provider fails over; the caller's own error goes to the caller. A provider
-  whose format has no word for the request is passed over; the caller hears of that if nobody else answers either.
+  whose format has no word for the request is passed over, and costs nothing; the caller hears of that if nobody else
+  answers either.
 * Only a plain failure is tried again on the same provider; one that refused us would refuse us again.
 * Everything that happens is an event, in the order in which it happens. Nothing here waits for the fleet.
 """
@@ -46,9 +47,10 @@ T = TypeVar("T")
 class _Course:
     """How far a request has come. `deadline`: in the loop's time; `counted`: by the retry budget.
 
-    skipped  who refused, and why, while the provider to be asked next was chosen
-    refused  whose refusal is among what is `said`
-    turns    how many each provider has had
+    skipped      who refused, and why, while the provider to be asked next was chosen
+    refused      whose refusal is among what is `said`
+    turns        how many each provider has had
+    passed_over  attempts in which nobody was asked, for want of a word
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class _Course:
         "failure",
         "id",
         "last_resort",
+        "passed_over",
         "refused",
         "said",
         "skipped",
@@ -73,6 +76,7 @@ class _Course:
         self.deadline = deadline
         self.streamed = streamed
         self.attempts = 0
+        self.passed_over = 0
         self.counted = False
         self.last_resort = False
         self.skipped: dict[str, Why] = {}
@@ -209,7 +213,7 @@ class Failover:
     def _check_means(self, course: _Course, candidate: Candidate, now: float) -> None:
         if now >= course.deadline:
             course.note(candidate.name, "deadline", "not asked, the request's time was over")
-        elif not self._budget.affords(now):
+        elif course.attempts > course.passed_over and not self._budget.affords(now):
             course.note(candidate.name, "retry_budget", "not asked, the retry budget was spent")
         else:
             return
@@ -222,7 +226,7 @@ class Failover:
         allowed_s = min(own_s, course.deadline - now)
         # The first attempt has all the time a request ever gets: if that is too short, it is so for every request.
         curtailed = course.attempts > 0 and allowed_s < own_s
-        if course.attempts:
+        if course.attempts > course.passed_over:
             self._budget.spend(now)
         course.attempts += 1
         course.turns[candidate.name] = course.turns.get(candidate.name, 0) + 1
@@ -320,6 +324,7 @@ class Failover:
             course.note(candidate.name, failure.trouble.value, str(failure))
         elif failure.trouble is Trouble.UNSUPPORTED:
             course.unsupported = course.unsupported or failure
+            course.passed_over += 1
         elif outcome is Outcome.NEUTRAL:
             raise to_caller(failure)
         else:

@@ -257,6 +257,15 @@ def test_the_retry_budget_bounds_further_attempts() -> None:
     run(main())
 
 
+def test_who_has_no_word_for_a_request_was_not_asked_and_costs_nothing_of_the_budget() -> None:
+    f = fleet([unsupported("a")] * 30, [], request=RequestConfig(retry_budget=0.0, budget_window_s=3600))
+
+    async def main() -> None:
+        assert [await ask(f) for _ in range(30)] == ["b"] * 30
+
+    run(main())
+
+
 def test_a_burst_that_hangs_together_fails_over_together() -> None:
     f = fleet([forever] * 40, [], request=RequestConfig(attempt_timeout_s=0.01))
 
