@@ -22,10 +22,13 @@ run: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# Everything: the tests, then every scenario, simulated under SEEDS seeds and once for real. About an hour.
+# Everything: the tests, then every scenario, simulated under SEEDS seeds and once for real, then the planted defects and
+# the long campaign. About an hour and a half.
 test-all: test
 	for seed in $$(seq 1 $(SEEDS)); do $(BIN)/harness run scenarios/*.yaml --seed $$seed --no-report || exit 1; done
 	$(BIN)/harness run scenarios/*.yaml --mode real --where-possible --no-report
+	$(BIN)/harness mutants --seeds 1000 --enough 5
+	$(BIN)/harness campaign full
 
 check: setup
 	$(BIN)/ruff check .
