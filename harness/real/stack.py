@@ -102,7 +102,7 @@ class Stack:
         env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
         env |= {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(ports[REDIS]), "REDIS_DB": "0"}
         env |= {"FLEXIAI_JOURNAL_DIR": str(self._journals), "FLEXIAI_LOG_LEVEL": "warning"}
-        env |= {"HARNESS_DOORS": str(self.doors)}
+        env |= {"HARNESS_DOORS": str(self.doors), "TMPDIR": str(self.folder)}  # what workers leave goes with the run
         told = [_told(spec, ports[spec.name]) for spec in self.scenario.providers]
         env["FLEXIAI_PROVIDERS"] = json.dumps(told)
         for section in ("breaker", "request", "sync"):
