@@ -32,7 +32,6 @@ ASK_FOR_NOTHING: dict[str, object] = {
     "store": False,
     "logit_bias": {},
     "tools": [],
-    "modalities": ["text"],
 }
 HINTS = frozenset(
     {

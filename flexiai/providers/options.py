@@ -17,8 +17,12 @@ class Unsupported(Exception):
 
 
 def given(options: Mapping[str, Any]) -> dict[str, object]:
-    """The options that ask for something: neither None nor a `stream` or `logprobs` that says no."""
-    return {k: v for k, v in options.items() if v is not None and not (v is False and k in _NO_IS_NOTHING)}
+    """The options that ask for something: not None, a `stream` or `logprobs` that says no, or `modalities` of text."""
+    return {k: v for k, v in options.items() if v is not None and not _is_nothing(k, v)}
+
+
+def _is_nothing(name: str, value: object) -> bool:
+    return (value is False and name in _NO_IS_NOTHING) or (name == "modalities" and value == ["text"])
 
 
 def wants_usage(options: Mapping[str, object]) -> bool:

@@ -69,9 +69,7 @@ FIRST_TOKEN = Family(
     ("provider",),
     buckets=LATENCIES_S,
 )
-RETRIES = Family(
-    "flexiai_retries_total", "counter", "Attempts beyond a request's first: what the retry budget pays.", ("provider",)
-)
+RETRIES = Family("flexiai_retries_total", "counter", "Attempts beyond a request's first, by provider.", ("provider",))
 BUDGET_SPENT = Family(
     "flexiai_retry_budget_spent_total", "counter", "Requests that got no further attempt for want of retry budget."
 )

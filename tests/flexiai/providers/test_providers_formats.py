@@ -143,8 +143,8 @@ def test_an_option_whose_answer_could_not_be_carried_is_refused_by_name_before_a
 @pytest.mark.parametrize("wire", WIRES)
 def test_options_that_say_no_ask_for_nothing(wire: str) -> None:
     server = answering(wire)
-    ask(wire, server, options={"stream": False, "logprobs": False, "tools": None, "user": None})
-    assert not {"stream", "logprobs", "tools", "user", "metadata"} & server.asked.keys()
+    ask(wire, server, options={"stream": False, "logprobs": False, "modalities": ["text"], "tools": None, "user": None})
+    assert not {"stream", "logprobs", "modalities", "tools", "user", "metadata"} & server.asked.keys()
 
 
 def test_what_a_provider_cannot_be_asked_is_refused_with_its_name_and_the_options() -> None:
