@@ -25,7 +25,7 @@ test: setup
 # Everything: the tests, then every scenario, simulated under SEEDS seeds and once for real, then the planted defects and
 # the long campaign. About an hour and a half.
 test-all: test
-	for seed in $$(seq 1 $(SEEDS)); do $(BIN)/harness run scenarios/*.yaml --seed $$seed --no-report || exit 1; done
+	for seed in $$(seq 1 $(SEEDS)); do $(BIN)/harness run scenarios/*.yaml scenarios/found/*.yaml --seed $$seed --no-report || exit 1; done
 	$(BIN)/harness run scenarios/*.yaml --mode real --where-possible --no-report
 	$(BIN)/harness mutants --seeds 1000 --enough 5
 	$(BIN)/harness campaign full

@@ -142,7 +142,8 @@ class SyncConfig(Settings):
     join_timeout_s         a worker is ready after this long even if Redis did not answer
     reconnect_min_s/max_s  backoff of reconnects
     lease_s                how long a worker may hold the right to probe without renewing it
-    probe_idle_s           a holder without a request to probe with for this long gives way to who wants it
+    probe_idle_s           a holder without a request to probe with for this long gives way to who wants it; one whose
+                           search took longer waits as long as that, at most 60 times this
     evidence               who counts consecutive failures: `fleet`, all workers together (and each for itself, too);
                            `worker`, each for itself only
     evidence_window_s      how long a worker's failure counts for the fleet, unless a success ends the streak before

@@ -234,7 +234,8 @@ class Breaker:
         if news:
             self._heed_hold()
         agrees = (self.state is State.CLOSED) == (self.circuit.state is State.CLOSED)
-        if self.proposal is None and not agrees and not self.private:
+        kept = accepted and self.circuit == circuit and _state_of(sent) != _state_of(circuit)
+        if self.proposal is None and (kept or not agrees) and not self.private:
             return Adoption(news, self._follow(now))
         return Adoption(news, None)
 
@@ -340,7 +341,7 @@ class Breaker:
         if mine is not None and mine.forced and not _is_said(mine, said):
             return None
         decisive = _is_reset(said) or (said.mode is Mode.OPEN and now < self._told_held_until)
-        if mine is not None and mine.state is not said.state and not decisive:
+        if mine is not None and not mine.forced and mine.state is not said.state and not decisive:
             self._heed_hold()
             return None
         self.proposal = None
@@ -459,6 +460,13 @@ def _is_reset(said: Circuit) -> bool:
     return said.reason is Cause.RESET and said.mode is Mode.NORMAL
 
 
+def _state_of(word: Proposal | Circuit) -> tuple[State, Cause, int, int]:
+    """What the store may have kept where it took a late drain alone."""
+    return word.state, word.reason, word.open_for_ms, word.rounds
+
+
 def _is_said(mine: Proposal, said: Circuit) -> bool:
     """Whether the fleet already says what an operator told this worker: here, if the answer was lost, or elsewhere."""
-    return (mine.state, mine.reason, mine.mode, mine.note) == (said.state, said.reason, said.mode, said.note)
+    same_state = (mine.state, mine.reason) == (said.state, said.reason)
+    late_drain = mine.mode is Mode.DRAIN and mine.worker == said.worker
+    return (same_state or late_drain) and (mine.mode, mine.note) == (said.mode, said.note)

@@ -11,7 +11,7 @@ Rules
   the same rule inside Redis; a contract test holds the two together.
 * An operator may *hold* a provider open, or drain it, for a time. While a hold is in force, a worker's transition does
   not end it: under a drain the store carries it along, and what is held open stays as it is. Only another word of an
-  operator, or its time, ends it.
+  operator, or its time, ends it. A drain is no news of the provider: one told on an old epoch leaves the stored state.
 * A worker that knows more than the store writes it back; `reseed` says what the store makes of it (`restore.lua`).
 * Times in a fact are the store's own, in milliseconds: worker clocks are never compared. A proposal says how *old*
   its evidence is; a reader learns how long is *left*.
@@ -128,12 +128,15 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
 
     A proposal on the stored epoch (or on a later one: the store has lost some) is accepted. One made on an older
     epoch is late: it is accepted only if it says something else than the store, on newer evidence, or on evidence of
-    the same age when it says OPEN. What an operator holds open yields to operators alone.
+    the same age when it says OPEN. What an operator holds open yields to operators alone. Of a late drain only the
+    hold is accepted: the state that its worker knew is old.
     """
     seen_ms = now_ms - age_ms
     if not accepts(stored, proposal, seen_ms, now_ms):
         return None
     held = _held_after(stored, proposal, seen_ms, now_ms)
+    if proposal.forced and proposal.mode is Mode.DRAIN and proposal.base < stored.epoch:
+        return _drained(stored, held, next_epoch(stored, proposal.base, now_ms), proposal.worker, now_ms)
     return Circuit(
         epoch=next_epoch(stored, proposal.base, now_ms),
         state=proposal.state,
@@ -200,6 +203,21 @@ def accepts(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) -> b
 def _left_ms(since_ms: int, for_ms: int, now_ms: int) -> int:
     # Never longer than it was meant to be: the store's clock may have been set back, or be another server's.
     return min(for_ms, max(0, since_ms + for_ms - now_ms))
+
+
+def _drained(stored: Circuit, held: Circuit, epoch: int, worker: str, now_ms: int) -> Circuit:
+    """`stored` with another hold; what was forced open is due for a probe, since that was no finding."""
+    forced_open = stored.mode is Mode.OPEN and stored.held_left_ms(now_ms)
+    return replace(
+        stored,
+        epoch=epoch,
+        worker=worker,
+        open_for_ms=max(0, now_ms - stored.since_ms) if forced_open else stored.open_for_ms,
+        mode=held.mode,
+        held_at_ms=held.held_at_ms,
+        held_for_ms=held.held_for_ms,
+        note=held.note,
+    )
 
 
 def _held_after(stored: Circuit, proposal: Proposal, seen_ms: int, now_ms: int) -> Circuit:

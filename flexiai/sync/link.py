@@ -1,10 +1,20 @@
-"""What this worker knows of its line to the fleet; whoever talks to the store says here how that went."""
+"""What this worker knows of its line to the fleet; whoever talks to the store says here how that went.
+
+A command without an answer is no news of the line if one that was sent later has been answered: it was lost before.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from flexiai.errors import SyncError
 from flexiai.events import ListenerRestarted, SyncDown, SyncUp
 from flexiai.sync.port import SyncStatus
 from flexiai.sync.site import Site
+
+T = TypeVar("T")
 
 
 class Link:
@@ -20,15 +30,20 @@ class Link:
         self._restarts = 0
         self._viewed_at: float | None = None
         self._last_error: str | None = None
+        self._answered_until = -math.inf  # when the latest command that was answered had been sent
 
-    def answered(self) -> None:
-        """The store answered."""
+    async def asking(self, command: Awaitable[T]) -> T:
+        """What the store answers to a command that is now sent; raises SyncError as the command does."""
+        asked_at = self._site.now()
+        try:
+            answer = await command
+        except SyncError as error:
+            self._last_error = str(error)
+            self.connected = self.connected and asked_at < self._answered_until
+            raise
+        self._answered_until = max(self._answered_until, asked_at)
         self.connected = True
-
-    def failed(self, error: Exception | str) -> None:
-        """The store did not do what it was asked."""
-        self.connected = False
-        self._last_error = str(error)
+        return answer
 
     def viewed(self, as_of: float) -> None:
         """All that the fleet had said until `as_of` is known here."""
@@ -43,7 +58,8 @@ class Link:
 
     def down(self, error: Exception | str) -> None:
         """The subscription is lost, or could not be had."""
-        self.failed(error)
+        self.connected = False
+        self._last_error = str(error)
         if self.subscribed:
             self.subscribed = False
             self._site.emit(SyncDown(t=self._site.now(), worker=self._site.worker, error=str(error)))

@@ -62,8 +62,7 @@ class Listener:
         """One read of all records, applied; what the store has lost is written back."""
         known = {provider: breaker.circuit for provider, breaker in self._breakers.items()}
         asked_at = self._site.now()
-        records = await self._bus.read()
-        self._link.answered()
+        records = await self._link.asking(self._bus.read())
         for provider, circuit in known.items():
             told = records.get(provider, Told(provider, Circuit(), 0.0))
             if _lost(circuit, told.circuit):
@@ -121,7 +120,7 @@ class Listener:
             await self.read_all()
 
     async def _restore(self, provider: str, circuit: Circuit) -> None:
-        verdict = await self._bus.restore(provider, circuit)
+        verdict = await self._link.asking(self._bus.restore(provider, circuit))
         if verdict.accepted:
             epoch = verdict.told.circuit.epoch
             self._site.emit(

@@ -3,10 +3,13 @@
 Rules
 -----
 * A request never waits for the lease: it says that it wants one and goes elsewhere. The lease, once won, turns the
-  breaker HALF_OPEN, and a later request of this worker probes.
+  breaker HALF_OPEN, and a later request of this worker probes. A worker that is denied it goes on competing while its
+  demand is fresh, so that somebody holds it at all times.
 * Between winning and granting all records are read: the last holder told its result before it gave the lease back.
-* A holder that nobody asks to probe keeps the lease only until another worker wants it. One whose lease is lost, or
-  whose store is silent until it must have expired, stops probing.
+* A holder that nobody asks to probe keeps the lease only until another worker wants it, and competes again after its
+  next request. It is as patient as its search has been long: when that is the time between two requests of one worker,
+  a holder lives to see its next one, in whatever order requests come to the workers.
+* One whose lease is lost, or whose store is silent until it must have expired, stops probing.
 * The result of a probe reaches the store before the lease goes back, so that nobody probes in between. A round that is
   not over goes to the next holder with the successes it has counted.
 * Each acquisition has a token of its own: a release that arrives late cannot free a newer one of the same worker.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -34,6 +38,8 @@ ALONE_SHARE = 0.2  # of the open time: the most that a worker without the store 
 ALONE_MAX_S = 5.0
 RENEWALS_PER_LEASE = 3
 TRIES_PER_LEASE = 5
+FRESH_LEASES = 3  # for so many leases after a request a worker that was denied competes by itself
+PATIENCE_MAX = 60  # times `probe_idle_s`: no holder keeps others waiting for longer without a request
 
 
 class ProbeGate:
@@ -61,11 +67,15 @@ class ProbeGate:
         self._wanted = asyncio.Event()
         self._stirred = asyncio.Event()
         self._held_until: float | None = None  # the lease is ours, and expires then at the latest
+        self._asked_at = -math.inf  # when a request last wanted to probe, and nothing has come of it yet
+        self._search_epoch = -1
+        self._search_began = 0.0  # when a request first did, on that record
         self._alone_life = -1
         self._alone_wait_s = 0.0
 
     def want(self) -> bool:
         """A request would probe: whether it may. If not, the lease is competed for."""
+        self._note_demand()
         if self._link.connected:
             self._wanted.set()
             return False
@@ -74,7 +84,8 @@ class ProbeGate:
     def stir(self) -> None:
         """The breaker may have changed, or the store be back: a probe that goes on without the lease then needs it."""
         self._stirred.set()
-        if self._breaker.state is State.HALF_OPEN and self._held_until is None and self._link.connected:
+        wanted = self._breaker.state is State.HALF_OPEN or self._is_demanded
+        if wanted and self._held_until is None and self._link.connected:
             self._wanted.set()
 
     async def run(self) -> None:
@@ -82,17 +93,25 @@ class ProbeGate:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            try:
-                if self._probe_due() and (handed := await self._won()) is not None:
-                    await self._hold(handed)
-            except SyncError as error:
-                self._link.failed(error)
+            with contextlib.suppress(SyncError):  # the link knows; the next request, or read, begins anew
+                if self._probe_due():
+                    await self._compete()
 
     async def aclose(self) -> None:
         """Give the lease back if it is held."""
         if self._held_until is not None:
             with contextlib.suppress(SyncError):
                 await self._give_back()
+
+    def _note_demand(self) -> None:
+        self._asked_at = self._site.now()
+        if self._search_epoch != self._breaker.circuit.epoch:
+            self._search_epoch = self._breaker.circuit.epoch
+            self._search_began = self._asked_at
+
+    @property
+    def _is_demanded(self) -> bool:
+        return self._site.now() - self._asked_at < FRESH_LEASES * self._config.lease_s
 
     def _alone(self) -> bool:
         if self._alone_life != self._breaker.generation:
@@ -109,14 +128,22 @@ class ProbeGate:
             return self._site.now() >= self._breaker.open_until
         return self._breaker.state is State.HALF_OPEN
 
+    async def _compete(self) -> None:
+        while (handed := await self._won()) is None:
+            await asyncio.sleep(self._site.rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
+            if not (self._is_demanded and self._probe_due()):
+                break
+        self._wanted.clear()  # all that was wanted until now has been competed for
+        if handed is not None:
+            await self._hold(handed)
+
     async def _won(self) -> Round | None:
         asked_at = self._site.now()
-        handed = await self._bus.acquire(self._breaker.provider, self._token, self._config.lease_s)
-        self._link.answered()
+        acquiring = self._bus.acquire(self._breaker.provider, self._token, self._config.lease_s)
+        handed = await self._link.asking(acquiring)
         if handed is None:
             self._say("denied")
             self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
-            await asyncio.sleep(self._site.rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
             return None
         self._held_until = asked_at + self._config.lease_s
         self._say("won")
@@ -136,7 +163,7 @@ class ProbeGate:
 
     async def _kept_while_half_open(self) -> bool:
         """Until the probe has a result (True), or the lease is gone (False)."""
-        used_at = self._site.now()
+        used_at, patience_s = self._site.now(), self._patience_s()
         tick_s = min(self._config.lease_s / RENEWALS_PER_LEASE, self._config.probe_idle_s)
         while self._breaker.state is State.HALF_OPEN:
             await self._stir_or(tick_s)
@@ -144,21 +171,24 @@ class ProbeGate:
                 break
             if self._breaker.probes_in_flight:
                 used_at = self._site.now()
-            idle = self._site.now() - used_at >= self._config.probe_idle_s
+            idle = self._site.now() - used_at >= patience_s
             if not await self._kept(idle):
                 self._lost("released" if idle else "lost")
                 return False
         return True
 
+    def _patience_s(self) -> float:
+        shortest_s = self._config.probe_idle_s
+        return min(max(shortest_s, self._site.now() - self._search_began), PATIENCE_MAX * shortest_s)
+
     async def _kept(self, idle: bool) -> bool:
         asked_at = self._site.now()
         keep = self._bus.retain if idle else self._bus.renew
         try:
-            kept = await keep(self._breaker.provider, self._token, self._config.lease_s, self._so_far())
-        except SyncError as error:
-            self._link.failed(error)
+            keeping = keep(self._breaker.provider, self._token, self._config.lease_s, self._so_far())
+            kept = await self._link.asking(keeping)
+        except SyncError:
             return self._held_until is not None and self._site.now() < self._held_until
-        self._link.answered()
         self._held_until = asked_at + self._config.lease_s if kept else None
         return kept
 
@@ -173,7 +203,8 @@ class ProbeGate:
         token, self._held_until = self._token, None
         self._acquisition += 1
         try:
-            await self._bus.release(self._breaker.provider, token, self._config.lease_s, self._so_far())
+            releasing = self._bus.release(self._breaker.provider, token, self._config.lease_s, self._so_far())
+            await self._link.asking(releasing)
         except SyncError:
             self._say("lost")  # it expires by itself
             raise
@@ -182,6 +213,7 @@ class ProbeGate:
     def _lost(self, how: Literal["released", "lost"]) -> None:
         self._held_until = None
         self._acquisition += 1
+        self._asked_at = -math.inf
         self._say(how)
         self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
 

@@ -54,14 +54,13 @@ class Proposer:
         )
         with self._facts.answer_awaited(provider):
             try:
-                verdict = await self._bus.propose(provider, proposal, max(0.0, self._site.now() - proposal.seen_at))
+                age_s = max(0.0, self._site.now() - proposal.seen_at)
+                verdict = await self._link.asking(self._bus.propose(provider, proposal, age_s))
             except SyncError as error:
-                self._link.failed(error)
                 self._site.emit(
                     ProposalFailed(t=self._site.now(), worker=self._site.worker, provider=provider, error=str(error))
                 )
                 return False
-            self._link.answered()
             self._backoff.reset()
             self._facts.answered(provider, proposal, verdict)
         return True

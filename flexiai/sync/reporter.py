@@ -82,8 +82,7 @@ class Reporter:
                 continue
             try:
                 await self._tell()
-            except SyncError as error:
-                self._link.failed(error)
+            except SyncError:
                 await asyncio.sleep(self._backoff.next())
                 self._wake.set()
             else:
@@ -124,8 +123,7 @@ class Reporter:
             open_for_ms=round(open_for_s * 1000),
             rounds=rounds,
         )
-        verdict = await self._bus.report(breaker.provider, report, self._terms)
-        self._link.answered()
+        verdict = await self._link.asking(self._bus.report(breaker.provider, report, self._terms))
         self._told = (base, failed_at)
         if not verdict.failures:
             self._ended_streaks = streaks

@@ -72,8 +72,21 @@ elseif held then
   hold = stored
 end
 
+local epoch = next_epoch(stored, base, now_ms)
+
+-- A drain is no news of the provider: a late one leaves the state as it is, and what was forced open due for a probe.
+if forced and ARGV[13] == 'drain' and base < stored.epoch then
+  if held and stored.mode == 'open' then
+    stored.open_for_ms = math.max(0, now_ms - stored.since_ms)
+  end
+  stored.epoch, stored.worker, stored.note = epoch, ARGV[7], hold.note
+  stored.mode, stored.held_at_ms, stored.held_for_ms = hold.mode, hold.held_at_ms, hold.held_for_ms
+  store_and_publish(KEYS[1], ARGV[1], ARGV[2], stored, now_ms)
+  return {1, record_text(stored), now_ms}
+end
+
 local accepted = {
-  epoch = next_epoch(stored, base, now_ms),
+  epoch = epoch,
   state = state,
   reason = ARGV[6],
   worker = ARGV[7],

@@ -134,6 +134,27 @@ async def a_drain_goes_on_under_whatever_workers_find(make: Make) -> None:
     assert 60.0 - SOON_S < (await make().read())["p"].held_s <= 60.0
 
 
+async def a_drain_on_an_old_record_leaves_the_state_as_it_is(make: Make) -> None:
+    bus, other = make(), make()
+    opened = (await bus.propose("p", OPENED, 10.0)).told.circuit
+    late = (await other.propose("p", replace(DRAINED, worker="b"), 0.0)).told
+    assert (late.circuit.state, late.circuit.reason, late.circuit.rounds) == (State.OPEN, OPENED.reason, 2)
+    assert (late.circuit.since_ms, late.circuit.open_for_ms) == (opened.since_ms, 30_000)
+    assert (late.circuit.mode, late.circuit.worker, late.circuit.note) == (Mode.DRAIN, "b", "a deploy")
+    assert 60.0 - SOON_S < late.held_s <= 60.0
+    assert 20.0 - SOON_S < late.left_s <= 20.0
+    assert late.circuit.epoch > opened.epoch
+    known = (await other.propose("p", replace(DRAINED, base=late.circuit.epoch), 0.0)).told.circuit
+    assert known.state is State.CLOSED
+
+
+async def a_late_drain_makes_what_was_forced_open_due(make: Make) -> None:
+    bus = make()
+    await bus.propose("p", FORCED_OPEN, 1.0)
+    late = (await make().propose("p", DRAINED, 0.0)).told
+    assert (late.circuit.state, late.circuit.mode, late.left_s) == (State.OPEN, Mode.DRAIN, 0.0)
+
+
 async def a_hold_that_the_store_has_lost_comes_back_with_who_knew_it(make: Make) -> None:
     knows = replace(OPENED, base=7, mode=Mode.DRAIN, held_for_ms=20_000, note="a deploy")
     told = (await make().propose("p", knows, 0.0)).told
@@ -422,6 +443,8 @@ CONTRACT: tuple[Rule, ...] = (
     what_is_held_open_yields_to_operators_alone,
     a_hold_that_is_over_is_no_obstacle_and_leaves_nothing,
     a_drain_goes_on_under_whatever_workers_find,
+    a_drain_on_an_old_record_leaves_the_state_as_it_is,
+    a_late_drain_makes_what_was_forced_open_due,
     a_hold_that_the_store_has_lost_comes_back_with_who_knew_it,
     a_worker_that_missed_a_reset_does_not_bring_the_hold_back,
     two_at_once_are_one_transition,

@@ -180,7 +180,7 @@ def test_all_means_every_worker_and_a_place_means_that_one():
     assert Some(text="1.2", place=(1, 2)).pick(places, Random(0)) == ((1, 2),)
 
 
-LIBRARY = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+LIBRARY = sorted((Path(__file__).parents[2] / "scenarios").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda p: p.stem)

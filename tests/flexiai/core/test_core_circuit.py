@@ -71,10 +71,30 @@ def test_of_one_epoch_the_stricter_hold_wins_and_then_open(a: Circuit, b: Circui
 @given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
 def test_what_is_accepted_is_the_proposal_on_a_newer_epoch(stored: Circuit, proposal: Proposal, age_ms: int) -> None:
     accepted = decide(stored, proposal, age_ms, 10)
-    if accepted is not None:
+    if accepted is not None and not _late_drain(stored, proposal):
         assert accepted.epoch == max(stored.epoch + 1, proposal.base + 1, 10)
         assert (accepted.state, accepted.reason, accepted.worker) == (proposal.state, proposal.reason, proposal.worker)
         assert accepted.since_ms == 10 - age_ms
+
+
+@given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
+def test_of_a_late_drain_only_the_hold_is_accepted(stored: Circuit, proposal: Proposal, age_ms: int) -> None:
+    drain = replace(proposal, forced=True, mode=Mode.DRAIN)
+    if not _late_drain(stored, drain):
+        return
+    accepted = decide(stored, drain, age_ms, 10)
+    assert accepted is not None
+    assert (accepted.epoch, accepted.worker) == (max(stored.epoch + 1, 10), drain.worker)
+    assert (accepted.mode, accepted.held_at_ms, accepted.held_for_ms) == (Mode.DRAIN, 10 - age_ms, drain.held_for_ms)
+    if _held_open(stored):
+        assert accepted.left_ms(10) == 0
+        accepted = replace(accepted, open_for_ms=stored.open_for_ms)
+    kept = ("state", "reason", "since_ms", "open_for_ms", "failure_count", "rounds")
+    assert [getattr(accepted, name) for name in kept] == [getattr(stored, name) for name in kept]
+
+
+def _late_drain(stored: Circuit, proposal: Proposal) -> bool:
+    return proposal.forced and proposal.mode is Mode.DRAIN and proposal.base < stored.epoch
 
 
 @given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)

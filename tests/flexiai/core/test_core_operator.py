@@ -124,6 +124,23 @@ def test_a_drain_tells_the_state_as_it_was_found_and_holds_from_now() -> None:
     assert (told.open_for_ms, told.held_for_ms) == (10_000, 63_000)
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_worker_whose_drain_came_late_follows_the_state_that_the_store_has_kept(answered: bool) -> None:
+    breaker = breaker_of("a")
+    breaker.drain(8.0, 60.0, "deploy")
+    drain = pending(breaker)
+    opened = Circuit(7, State.OPEN, Cause.FAILURE_RATE, "b", since_ms=5000, open_for_ms=10_000, rounds=1)
+    kept = decide(opened, drain, 0, 8000)
+    assert kept is not None
+    if answered:
+        breaker.settle(drain, True, kept, 8.0, 7.0, held_s=60.0)
+    else:  # the answer is lost, and a notice or a read says what became of it
+        breaker.adopt(kept, 8.0, 7.0, held_s=60.0)
+    assert (breaker.state, breaker.open_until, breaker.rounds) == (State.OPEN, 15.0, 1)
+    assert (breaker.held(67.0), breaker.held(68.0), breaker.note) == (Mode.DRAIN, Mode.NORMAL, "deploy")
+    assert breaker.proposal is None
+
+
 def test_a_reset_ends_any_hold() -> None:
     breaker = breaker_of()
     breaker.force_open(0.0, 60.0, "deploy")
