@@ -5,6 +5,8 @@ Rules
 * From SIGTERM on the worker says that it is not ready. For `drain_s` it still serves whoever comes, so that balancers
   have time to look elsewhere; then the server is told, which takes no more connections and waits for those it has.
 * What is then under way has `shutdown_grace_s` to end. What has not ended by then is cut short, with an error.
+* A caller that takes nothing, not even that, would keep its connection, and by it the server, for ever: unless the
+  deployment has given uvicorn a bound of its own (`--timeout-graceful-shutdown`), it gets one, LINGER_S after ours.
 * A second SIGTERM ends the draining. Any other signal is the server's alone.
 * The server's own handler is called, never replaced: where there is none that can be called (no server, another
   thread), nothing is done here.
@@ -18,9 +20,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from flexiai.logs import log
 
+LINGER_S = 2.0
 Handler = Callable[[int, FrameType | None], object]
 
 
@@ -51,6 +55,7 @@ class Ending:
                 servers(number, frame)
             if not self.begun:
                 self.begun = True
+                _bound_waiting(servers, self._grace_s + LINGER_S)
                 loop.call_soon_threadsafe(self._begin, loop, servers)
 
         signal.signal(signal.SIGTERM, asked)
@@ -69,3 +74,10 @@ class Ending:
     def _end(self) -> None:
         if left := self._cut_short():
             log.warning("%d requests were not done in time and are cut short", left)
+
+
+def _bound_waiting(servers: Handler, within_s: float) -> None:
+    """Let uvicorn, whose handler this is, wait at most that long for connections to close, if it would for ever."""
+    config: Any = getattr(getattr(servers, "__self__", None), "config", None)
+    if getattr(config, "timeout_graceful_shutdown", within_s) is None:
+        config.timeout_graceful_shutdown = within_s

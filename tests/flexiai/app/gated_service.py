@@ -1,6 +1,7 @@
 """A service whose one provider streams a piece, waits until a file is there, and streams the rest.
 
-`uvicorn gated_service:app` with GATE, the file, and DRAIN_S and GRACE_S, the service's settings.
+`uvicorn gated_service:app` with GATE, the file, and DRAIN_S and GRACE_S, the service's settings. FLOOD: no waiting,
+but long pieces without end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ GATE = Path(os.environ["GATE"])
 class Gated(Answers):
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         yield _piece("first")
+        while "FLOOD" in os.environ:
+            yield _piece("x" * 100_000)
         while not GATE.exists():
             await asyncio.sleep(0.01)
         yield _piece("rest")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -97,6 +98,24 @@ def test_what_does_not_end_in_time_is_cut_short_and_says_so(tmp_path: Path) -> N
     assert json.loads(rest.strip().removeprefix("data: "))["error"]["code"] == "not_serving"
     assert "1 requests were not done in time and are cut short" in told
     assert journal(tmp_path)[-1]["kind"] == "worker.stopped"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+def test_a_caller_that_takes_nothing_keeps_no_worker_from_its_end(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    body = json.dumps(BODY | {"stream": True}).encode()
+    with gated(tmp_path, *arguments, GRACE_S="0.1", FLOOD="1") as (process, address, _), socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        place = urlsplit(address)
+        caller.connect((place.hostname, place.port))
+        caller.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        assert caller.recv(12) == b"HTTP/1.1 200"
+        process.send_signal(signal.SIGTERM)
+        told = rest_of(process)
+    assert "1 requests were not done in time and are cut short" in told
+    stops = sum(event["kind"] == "worker.stopped" for event in journal(tmp_path))
+    assert stops == sum(event["kind"] == "worker.started" for event in journal(tmp_path))
 
 
 def test_a_draining_worker_serves_but_is_not_ready_until_it_is_told_again(tmp_path: Path) -> None:
