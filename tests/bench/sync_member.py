@@ -57,11 +57,12 @@ async def bare(port: int, name: str, count: int) -> dict[int, float]:
 async def ours(port: int, name: str, count: int) -> dict[int, float]:
     """A whole client; what is said is an operator's reset, so that every one is a transition of the fleet."""
     times: dict[int, float] = {}
-    full = asyncio.Event()
+    full, news = asyncio.Event(), asyncio.Event()
 
     def heard(event: Event) -> None:
         if isinstance(event, RecordApplied):
             times.setdefault(event.epoch, time.monotonic())
+            news.set()
             if len(times) >= count:
                 full.set()
 
@@ -73,17 +74,20 @@ async def ours(port: int, name: str, count: int) -> dict[int, float]:
         listeners=[heard],
     ) as client:
         print("READY", flush=True)
-        if name != "speaker":
-            async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(BOUND_S):
+            if name != "speaker":
                 await full.wait()
-            return times
-        await _told_to_begin()
-        began = {}
-        for number in range(1, count + 1):
-            began[number] = time.monotonic()
-            client.reset("p")
-            await asyncio.sleep(PACE_S)
-        return began
+                return times
+            await _told_to_begin()
+            began = {}
+            for _ in range(count):
+                news.clear()
+                at = time.monotonic()
+                client.reset("p")
+                await news.wait()
+                began[max(times)] = at
+                await asyncio.sleep(PACE_S)
+            return began
 
 
 async def _told_to_begin() -> None:
