@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from random import Random
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from flexiai.core.breaker import Breaker
 from flexiai.core.routing import in_order
@@ -25,15 +25,6 @@ from flexiai.types import ProviderConfig, RequestConfig, SyncConfig
 
 if TYPE_CHECKING:
     from flexiai.providers.base import Provider
-
-
-@runtime_checkable
-class Closeable(Protocol):
-    """A custom provider that wants to know of the shutdown."""
-
-    async def aclose(self) -> None:
-        """Let go of everything."""
-        ...
 
 
 def checked(providers: Sequence[ProviderConfig], custom: Mapping[str, Provider]) -> tuple[ProviderConfig, ...]:
@@ -93,11 +84,11 @@ def _bus_of(config: SyncConfig) -> Bus:
 async def open_providers(
     configs: Sequence[ProviderConfig], custom: Mapping[str, Provider], request: RequestConfig, stack: AsyncExitStack
 ) -> dict[str, Provider]:
-    """Every provider by its name; `stack` closes them."""
+    """Every provider by its name; `stack` closes them: a custom one, too, if it has an `aclose`."""
     providers = dict(custom)
     for provider in custom.values():
-        if isinstance(provider, Closeable):
-            stack.push_async_callback(provider.aclose)
+        if (aclose := getattr(provider, "aclose", None)) is not None:
+            stack.push_async_callback(aclose)
     built = [config for config in configs if config.name not in custom]
     if built:
         from flexiai.providers import build_provider, new_session  # noqa: PLC0415 - aiohttp only where it is used

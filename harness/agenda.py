@@ -16,7 +16,7 @@ from random import Random
 
 from flexiai.core.circuit import Cause, State
 from flexiai.events import AttemptStarted, RecordApplied, Transition, WorkerReady
-from harness.faults import Moment, Place, Role
+from harness.faults import Fault, Moment, Place, Role
 from harness.faults.moment import EventName
 from harness.history import Entry, FaultHealed, FaultInjected, WorkerDown, WorkerUp
 from harness.scenario import Scenario
@@ -69,6 +69,7 @@ class Agenda:
         self._places: dict[str, Place] = {}
         self._open: set[str] = set()  # providers that are open for the fleet
         self._opener: str | None = None
+        self._listens = any(map(_waits, scenario.faults))
         self._probing: dict[str, str] = {}  # provider -> the worker in HALF_OPEN, the latest last
         for index, fault in enumerate(scenario.faults):
             if fault.after is None:
@@ -102,6 +103,8 @@ class Agenda:
 
     def hear(self, entry: Entry, t: float) -> bool:
         """Something happened at `t`; whether that put something on the agenda."""
+        if not self._listens:
+            return False
         told = self._understood(entry)
         if told is None or t < 0:
             return False
@@ -184,3 +187,9 @@ class Agenda:
         self._open.add(provider)
         self._opener = worker
         return _Told("opened", provider, worker=worker)
+
+
+def _waits(fault: Fault) -> bool:
+    """Whether a fault's beginning, end or place depends on what happens."""
+    some = fault.workers_choice
+    return fault.after is not None or isinstance(fault.until_, Moment) or (some is not None and some.role is not None)

@@ -8,22 +8,23 @@ Rules
 * Whatever a command ends with but an answer puts the place in doubt: the next one asks first.
 * Whoever calls bounds the time (`Address.bounded`).
 
-redis-py has clients of its own for Sentinel and Cluster; they wait and retry by their own rules.
+redis-py has clients of its own, for Sentinel and Cluster, too; they wait and retry by their own rules. A connection of
+its does not retry unless it is told to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection, Connection, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from flexiai.sync.connections import Connections
 from flexiai.sync.target import Place, Target
 from flexiai.sync.tls import TcpConnection
 from flexiai.sync.whereabouts import ClusterGuide, SentinelGuide, Whereabouts
@@ -62,30 +63,30 @@ class ServerWay:
     def __init__(self, target: Target, options: dict[str, Any]) -> None:
         (place,) = target.places
         if not place.port:
-            options |= {"connection_class": UnixDomainSocketConnection, "path": place.host}
+            self._made: Callable[[], AbstractConnection] = partial(
+                UnixDomainSocketConnection, path=place.host, **options
+            )
+        elif target.tls is not None:
+            self._made = partial(TcpConnection, host=place.host, port=place.port, tls=target.tls, **options)
         else:
-            options |= {"host": place.host, "port": place.port}
-        if target.tls is not None:
-            options |= {"connection_class": TcpConnection, "tls": target.tls}
-        self._pool = _pool(options)
-        self._redis = Redis(connection_pool=self._pool)
+            self._made = partial(Connection, host=place.host, port=place.port, **options)
+        self._connections = Connections(self._made, MAX_CONNECTIONS)
 
     async def execute(self, *words: str | int) -> Any:
         """The reply to a command. One that is no primary any more is left: its name may lead to another by now."""
-        execute: Any = self._redis.execute_command  # untyped in redis-py
         try:
-            return await execute(*words)
+            return await self._connections.execute(*words)
         except ReadOnlyError:
-            await self._pool.disconnect()
+            await self._connections.disconnect()
             raise
 
     def connection(self) -> AbstractConnection:
         """A connection of its own, not yet connected."""
-        return _made(self._pool)
+        return self._made()
 
     async def aclose(self) -> None:
         """Close every connection for commands."""
-        await self._pool.aclose()
+        await self._connections.disconnect()
 
 
 class PrimaryWay:
@@ -96,21 +97,17 @@ class PrimaryWay:
         guide = SentinelGuide(target.service) if target.kind == "sentinel" else ClusterGuide(key_slot(key))
         self._guards = target.guard if target.kind == "sentinel" else target.login
         self._whereabouts = Whereabouts(guide, target.places, self._to_guide, self._moved, timeout_s / 2)
-        self._pool = _pool(
-            self._options
-            | {"connection_class": _PrimaryConnection, "whereabouts": self._whereabouts, "host": "", "port": 0}
-        )
-        self._redis = Redis(connection_pool=self._pool)
+        self._made = partial(_PrimaryConnection, whereabouts=self._whereabouts, host="", port=0, **self._options)
+        self._connections = Connections(self._made, MAX_CONNECTIONS)
         self._lent: WeakSet[AbstractConnection] = WeakSet()
 
     async def execute(self, *words: str | int) -> Any:
         """The reply to a command, wherever a cluster sends us for it."""
-        execute: Any = self._redis.execute_command
         redirections = 0
         while True:
             await self._whereabouts.now()
             try:
-                return await execute(*words)
+                return await self._connections.execute(*words)
             except NoScriptError:
                 raise
             except MovedError as moved:
@@ -125,16 +122,16 @@ class PrimaryWay:
 
     def connection(self) -> AbstractConnection:
         """A connection of its own, not yet connected; closed when the primary moves."""
-        connection = _made(self._pool)
+        connection = self._made()
         self._lent.add(connection)
         return connection
 
     async def aclose(self) -> None:
         """Close every connection for commands."""
-        await self._pool.aclose()
+        await self._connections.disconnect()
 
     async def _moved(self) -> None:
-        await self._pool.disconnect()
+        await self._connections.disconnect()
         for connection in tuple(self._lent):
             await connection.disconnect(nowait=True)
 
@@ -195,19 +192,8 @@ def _options(target: Target, timeout_s: float) -> dict[str, Any]:
         "client_name": target.client_name,
         "protocol": 2,
         "driver_info": None,  # no CLIENT SETINFO: servers before 7.2 answer it with an error
-        "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 0,
         "decode_responses": False,
         "socket_timeout": None,
         "socket_connect_timeout": timeout_s,  # also bounds a disconnect
     }
-
-
-def _pool(options: dict[str, Any]) -> BlockingConnectionPool:
-    return BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=None, **options)
-
-
-def _made(pool: BlockingConnectionPool) -> AbstractConnection:
-    make: Any = pool.make_connection  # untyped in redis-py
-    connection: AbstractConnection = make()
-    return connection
