@@ -36,6 +36,7 @@ from flexiai.core.permit import SPARED, Why
 from flexiai.core.routing import soonest_s
 from flexiai.errors import InvalidRequestError, NoProviderAvailable, ProviderError, Said, StreamBroken
 from flexiai.events import AttemptEnded, AttemptStarted, Event, RequestEnded, RequestStarted
+from flexiai.limit import Limit
 from flexiai.pieces import Pieces, streams
 from flexiai.sync.port import SyncPort
 from flexiai.transitions import transition_event
@@ -248,7 +249,7 @@ class Failover:
 
     async def _asked(self, course: _Course, attempt: Attempt) -> ChatCompletion | ProviderError:
         try:
-            async with asyncio.timeout(attempt.allowed_s) as limit:
+            async with Limit(attempt.allowed_s) as limit:
                 completion = await attempt.candidate.provider.complete(course.chat, timeout_s=attempt.allowed_s)
         except BaseException as error:
             failure = understood(attempt, error, limit.expired())

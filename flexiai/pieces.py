@@ -30,6 +30,7 @@ from flexiai.chat import (
 )
 from flexiai.core.outcome import Trouble
 from flexiai.errors import ProviderError
+from flexiai.limit import Limit
 
 if TYPE_CHECKING:
     from flexiai.providers.base import Provider
@@ -59,7 +60,7 @@ class Pieces:
 
         Raises what the provider raises, and ProviderError if it ends without a piece.
         """
-        async with asyncio.timeout(within_s) as limit:
+        async with Limit(within_s) as limit:
             try:
                 self._source = _source_of(provider, chat, within_s)
                 return await self._opened(self._source)
@@ -73,7 +74,7 @@ class Pieces:
         elif self._source is None or self._over:
             return None
         else:
-            async with asyncio.timeout(within_s) as limit:
+            async with Limit(within_s) as limit:
                 try:
                     chunk = await self._pulled(self._source)
                 finally:

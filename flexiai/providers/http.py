@@ -28,6 +28,7 @@ from yarl import URL
 from flexiai.chat import ChatRequest
 from flexiai.core.outcome import Outcome, Trouble, classify
 from flexiai.errors import InvalidRequestError, ProviderError
+from flexiai.limit import Limit
 from flexiai.providers.address import headers_of, secret_of, url_of
 from flexiai.providers.classification import TooLarge, Vendor, VendorError, of_answer, of_exception
 from flexiai.providers.event_stream import EventParser, EventTooLarge, ServerEvent
@@ -82,7 +83,7 @@ class Endpoint:
         """The body of a 2xx answer to `payload`; ProviderError for anything else."""
         body, headers = self._encoded(payload), self._headers(request.request_id)
         try:
-            async with asyncio.timeout(timeout_s), self._posted(body, headers) as response:
+            async with Limit(timeout_s), self._posted(body, headers) as response:
                 answer = await _read(response)
         except _BREAKS as error:
             failure = self._broken(error, timeout_s)
