@@ -6,7 +6,8 @@ transition must agree with it within TOLERANCE_S and some round trips; and withi
 fault stood in its way. What was seen before a partition must not pass for news after it.
 
 Left out: records that were not made by a transition of that state on that worker (a restored record, an operator's
-word, a longer Retry-After), workers whose clock was disturbed, and runs in which Redis changed its clock or place.
+word, a longer Retry-After; what the fleet's evidence opened, when the worker's own proposal had failed), workers whose
+clock was disturbed, and runs in which Redis changed its clock or place.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import ProposalSent, RecordApplied, Transition
+from flexiai.events import ProposalFailed, ProposalSent, RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.index import Key
@@ -33,7 +34,11 @@ def look(case: Case, tally: Tally) -> None:
     sent: dict[Key, list[float]] = {}
     for proposal in case.all(ProposalSent):
         sent.setdefault((proposal.worker, proposal.provider), []).append(proposal.t)
-    made = [(r, t) for r in case.all(RecordApplied) if r.accepted and (t := _made_by(case, r, sent)) is not None]
+    failed: dict[Key, list[float]] = {}
+    for lost in case.all(ProposalFailed):
+        failed.setdefault((lost.worker, lost.provider), []).append(lost.t)
+    accepted = (r for r in case.all(RecordApplied) if r.accepted)
+    made = [(r, t) for r in accepted if (t := _made_by(case, r, sent, failed)) is not None]
     offsets = sorted(r.since_ms / 1000 - t.t for r, t in made if r.t - t.t <= AT_ONCE_S)
     if not offsets:
         return
@@ -49,7 +54,9 @@ def look(case: Case, tally: Tally) -> None:
             tally.violate(record.t, text, change, record, worker=record.worker, provider=record.provider)
 
 
-def _made_by(case: Case, record: RecordApplied, sent: dict[Key, list[float]]) -> Transition | None:
+def _made_by(
+    case: Case, record: RecordApplied, sent: dict[Key, list[float]], failed: dict[Key, list[float]]
+) -> Transition | None:
     """The worker's own transition that the record tells of."""
     if record.reason in _NOT_ITS_OWN or record.origin != record.worker:
         return None
@@ -57,6 +64,8 @@ def _made_by(case: Case, record: RecordApplied, sent: dict[Key, list[float]]) ->
     times, changes = sent.get(key, []), case.index.transitions.get(key, [])
     at = bisect_left(times, record.t)  # what is sent at the moment of a reply is the next
     told_s = times[at - 1] if at else record.t
+    if any(told_s <= t <= record.t for t in failed.get(key, ())):
+        return None
     own = [c for c in changes[: bisect_right(changes, told_s, key=lambda c: c.t)] if c.to is not State.HALF_OPEN]
     if not own or own[-1].to is not record.state or own[-1].cause is not record.reason:
         return None

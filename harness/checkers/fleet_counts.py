@@ -5,8 +5,8 @@ the order of their ends. When as many failures as `failure_threshold` stand in a
 some worker must have opened the provider within `PROMPT_S` and some round trips to Redis, unless an attempt succeeded
 meanwhile (or shortly before the row began: whether it came first only the store can say).
 
-Left out: rows that began, or ended, while a fault stood between any worker and Redis, a worker was frozen or slowed, or
-the provider was already held open by somebody.
+Left out: rows that began, or ended, while a fault stood between any worker and Redis, a worker was frozen or slowed, an
+operator spoke (a reset counts anew), or the provider was already held open by somebody.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from flexiai.core.circuit import State
 from flexiai.core.outcome import Outcome
-from flexiai.events import AttemptEnded, Transition
+from flexiai.events import AttemptEnded, OperatorActed, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 
@@ -81,6 +81,7 @@ def _undisturbed(case: Case, row: list[AttemptEnded], prompt_s: float) -> bool:
     return not (
         any(w.span.meets(a, b) for w in case.redis_windows)
         or any(w.fault.of == "network" and w.span.meets(a, b) for w in case.windows)
+        or any(e.provider == row[0].provider and row[0].t - prompt_s <= e.t <= b for e in case.all(OperatorActed))
         or any(case.excuses_slowness(w, row[0].t, b) for w in workers)
         or any(life.gone <= b or life.ready is None or not life.synced for life in lives)
         or any(not up and at <= b and life.up_since(at) is None for life in lives for at, up in life.sync)

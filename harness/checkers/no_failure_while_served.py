@@ -8,7 +8,7 @@ A request (begun at a on worker w, failed at b) *could use* provider p when all 
 3. In time: p was not asked in vain for the whole time that an attempt, or the request, may take; and the request's
    deadline was not used up (by others) before p could be asked.
 4. Known: w's breaker for p was CLOSED throughout [a, b]; or it was not, without a reason that was still good
-   (`recovery`: a fault on p, or a frozen worker, no longer ago than the fleet needs to notice that it is over).
+   (`recovery`: a fault on p, or a worker that stood still, no longer ago than the fleet needs to notice its end).
 
 A stream that broke off after its first token could use only the provider that had begun it: another may not go on.
 

@@ -6,7 +6,8 @@ For a fault that ends at h, that is until
     + `Bounds.recovery` of the longest of those open times
 
 put off by whatever else is wrong meanwhile (a Redis or worker fault, a frozen worker) until that is over and settled.
-A frozen worker is such a reason itself: it wakes to attempts that have timed out, and what it saw is true to it.
+A worker that was frozen, or whose event loop was blocked, is such a reason itself: it wakes to attempts that have timed
+out, and what it saw is true to it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Recovery:
     """A reason to hold a provider unavailable: over at `healed`, no excuse after `deadline` (seconds).
 
-    `window` is None for a worker that was frozen.
+    `window` is None for a worker that was frozen or blocked.
     """
 
     window: Window | None
@@ -50,11 +51,12 @@ def reason_in(reasons: Iterable[Recovery], a: float, b: float) -> bool:
 
 def _of_provider(case: Case, provider: str) -> tuple[Recovery, ...]:
     faults = [(w, w.span) for w in case.windows if w.spoils(provider)]
-    if not faults and not case.pauses:
+    stood_still = [*case.pauses, *(w.span for w in case.windows if w.fault.name == "block")]
+    if not faults and not stood_still:
         return ()
     opens = [t for t in case.changes(provider) if t.to is State.OPEN]
     last_results = _last_results(case, provider)
-    reasons = [*faults, *((None, p) for p in case.pauses)]
+    reasons = [*faults, *((None, p) for p in stood_still)]
     return tuple(
         Recovery(w, s.start, s.end, _deadline(case, s, opens, last_results))
         for w, s in sorted(reasons, key=lambda r: r[1])

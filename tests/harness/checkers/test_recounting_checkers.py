@@ -8,7 +8,15 @@ import msgspec
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome, Trouble
-from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, ProposalSent, RequestEnded, RequestStarted
+from flexiai.events import (
+    AttemptEnded,
+    AttemptStarted,
+    OperatorActed,
+    ProposalFailed,
+    ProposalSent,
+    RequestEnded,
+    RequestStarted,
+)
 from harness.history import ProviderServed, RequestSent
 from tests.harness.histories import OUTAGE, C, H, O, Story
 
@@ -167,6 +175,13 @@ class TestEvidenceAge:
         finding = story.check("evidence-age")
         assert (finding.verdict, finding.checked) == ("pass", 2), finding.violations
 
+    def test_what_others_evidence_opened_after_the_own_proposal_had_failed_is_not_of_its_age(self):
+        story = self.record(5900).add(ProposalSent(t=8.1, worker="w2", provider="a", state=O, base=0))
+        failed = ProposalFailed(t=8.2, worker="w2", provider="a", error="refused")
+        assert story.check("evidence-age").verdict == "fail"
+        finding = story.add(failed).check("evidence-age")
+        assert (finding.verdict, finding.checked) == ("pass", 1)
+
     def test_without_records_there_is_nothing_to_check(self):
         assert row(Story(), FAILED).check("evidence-age").why == "vacuous"
 
@@ -241,6 +256,11 @@ class TestFleetCounts:
     def test_a_success_that_comes_before_anybody_could_have_opened_is_no_breach(self):
         story = self.failing("w1", "w2", "w3").asks("w1", 20.25, ("a", OK), took=0.01)
         assert story.check("fleet-counts").verdict == "pass"
+
+    def test_an_operator_who_speaks_meanwhile_makes_it_no_row(self):
+        story = self.failing("w1", "w2", "w3")
+        story.add(OperatorActed(t=20.05, worker="w1", provider="a", action="reset", for_s=0.0, note="n"))
+        assert story.check("fleet-counts").why == "vacuous"
 
     def test_workers_that_count_for_themselves_owe_nothing(self):
         assert self.failing("w1", "w2", "w3", sync={"evidence": "worker"}).check("fleet-counts").why == "vacuous"

@@ -89,6 +89,14 @@ class TestNoFailureWhileServed:
         story = Story(OUTAGE, b_later).fault(0).fault(1).serves("w1", 1).opens("w1", 28)
         assert story.asks("w1", 31, ("b", FAILED), skipped=("a",)).check("no-failure-while-served").verdict == "pass"
 
+    def test_a_worker_whose_event_loop_was_blocked_excuses_what_it_then_holds_open(self):
+        def story(inject: str) -> Story:
+            fault = {"at": "10s", "for": "2s", "target": "worker", "inject": inject, "workers": "1.1"}
+            return Story(fault).fault(on=("w1",)).opens("w1", 12.01).opens("w1", 12.01, provider="b").asks("w1", 12.02)
+
+        assert story("block").check("no-failure-while-served").verdict == "unknown"
+        assert story("throttle").check("no-failure-while-served").verdict == "fail"
+
     def test_a_breaker_that_is_open_for_a_reason_long_past_does_not(self):
         b_later = {"at": "55s", "for": "4s", "target": "provider/b", "inject": "error"}
         story = Story(OUTAGE, b_later).fault(0).fault(1).opens("w1", 12)
