@@ -6,6 +6,8 @@ Rules
 * Whatever goes wrong is a `SyncError` that names the server and never shows a password.
 * A command says until when it counts, in the store's own time: bytes that a partition held back and delivers after
   their sender has given up must not pass for fresh evidence, nor take a lease for nobody.
+* A proposal says when it was sent, in the store's time: the time on its way is added to its evidence's age. The time of
+  sending is told no earlier than it was, so that no evidence passes for older than it is.
 * A script is asked for by its hash, and sent in full where the script cache has lost it.
 
 Keys and messages are described in `codec`; which way a command goes, in `way`.
@@ -14,6 +16,7 @@ Keys and messages are described in `codec`; which way a command goes, in `way`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,6 +51,7 @@ class RedisBus:
         self._keys = _Keys(config.prefix, one_slot=target.kind == "cluster")
         self._way = way_to(target, self._timeout_s, self._keys.records)
         self._store_ahead_s: float | None = None  # the store's clock minus ours, as of its last answer
+        self._store_ahead_most_s = math.inf  # it is no more than that, by the answer that was soonest on its way there
 
     @asynccontextmanager
     async def subscribe(self, providers: tuple[str, ...]) -> AsyncIterator[RedisSubscription]:
@@ -64,8 +68,9 @@ class RedisBus:
 
     async def read(self) -> dict[str, Told]:
         """All records, in one round trip; one that is not a record is as good as absent."""
+        asked_at = _now()
         now_ms, flat = await self._listed(2, scripts.READ, (self._keys.records,))
-        self._hear_clock(now_ms)
+        self._hear_clock(now_ms, asked_at)
         records: dict[str, Told] = {}
         for name, raw in zip(flat[::2], flat[1::2], strict=True):
             provider = name.decode(errors="replace")
@@ -96,10 +101,12 @@ class RedisBus:
             proposal.note,
             proposal.quorum,
             VOTE_GRACE_MS,
+            self._sent_ms(),
         )
 
     async def report(self, provider: str, report: Report, terms: Terms) -> Verdict:
         """Tell how this worker fares (report.lua)."""
+        asked_at = _now()
         status, raw, now_ms, failures = await self._listed(
             4,
             scripts.REPORT,
@@ -118,7 +125,7 @@ class RedisBus:
             terms.quorum,
             *report.failed_ms,
         )
-        self._hear_clock(now_ms)
+        self._hear_clock(now_ms, asked_at)
         self._in_time(status)
         return Verdict(status == ACCEPTED, self._told(provider, raw, now_ms), failures=failures)
 
@@ -145,9 +152,9 @@ class RedisBus:
     async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
         """Take the probe lease if nobody has it (acquire.lua)."""
         keys = (self._keys.lease(provider),)
-        ttl_ms, latest_ms = round(ttl_s * 1000), self._latest_ms()
+        ttl_ms, latest_ms, asked_at = round(ttl_s * 1000), self._latest_ms(), _now()
         status, now_ms, *so_far = await self._listed(2, scripts.ACQUIRE, keys, token, ttl_ms, latest_ms)
-        self._hear_clock(now_ms)
+        self._hear_clock(now_ms, asked_at)
         return Round(*so_far) if self._in_time(status) == ACCEPTED else None
 
     async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
@@ -174,9 +181,9 @@ class RedisBus:
         )
 
     async def _transition(self, script: Script, provider: str, keys: Keys, *arguments: str | int) -> Verdict:
-        channel = self._keys.channel(provider)
+        channel, asked_at = self._keys.channel(provider), _now()
         status, raw, now_ms = await self._listed(3, script, keys, provider, channel, *arguments)
-        self._hear_clock(now_ms)
+        self._hear_clock(now_ms, asked_at)
         self._in_time(status)
         return Verdict(status == ACCEPTED, self._told(provider, raw, now_ms), noted=status == NOTED)
 
@@ -201,13 +208,21 @@ class RedisBus:
             except NoScriptError:
                 return await self._way.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
-    def _hear_clock(self, now_ms: int) -> None:
-        self._store_ahead_s = now_ms / 1000 - asyncio.get_running_loop().time()
+    def _hear_clock(self, now_ms: int, asked_at: float) -> None:
+        self._store_ahead_s = now_ms / 1000 - _now()
+        most_s = (now_ms + 1) / 1000 - asked_at
+        was_set_forward = self._store_ahead_s > self._store_ahead_most_s
+        self._store_ahead_most_s = most_s if was_set_forward else min(most_s, self._store_ahead_most_s)
 
     def _now_ms(self) -> float | None:
         """The store's time by now; early by as long as its last answer was on its way. None before the first one."""
         ahead_s = self._store_ahead_s
-        return None if ahead_s is None else (asyncio.get_running_loop().time() + ahead_s) * 1000
+        return None if ahead_s is None else (_now() + ahead_s) * 1000
+
+    def _sent_ms(self) -> int:
+        """The store's time by now, or a little later; 0 while we do not know that clock."""
+        most_s = self._store_ahead_most_s
+        return 0 if most_s == math.inf else math.ceil((_now() + most_s) * 1000)
 
     def _latest_ms(self) -> int:
         """Until when a command sent now counts, in store time; 0 while we do not know that clock.
@@ -216,12 +231,16 @@ class RedisBus:
         """
         if self._store_ahead_s is None:
             return 0
-        return round((asyncio.get_running_loop().time() + self._store_ahead_s + 2 * self._timeout_s) * 1000)
+        return round((_now() + self._store_ahead_s + 2 * self._timeout_s) * 1000)
 
     def _in_time(self, status: int) -> int:
         if status == LATE:
             raise SyncError(f"Redis at {self._address} says that our command came too late: its clock has moved on")
         return status
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class _Keys:

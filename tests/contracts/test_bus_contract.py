@@ -160,11 +160,13 @@ class Frozen:
         if self.client:
             self.client.close()
 
-    def propose(self, p: Proposal, age_ms: int, now_ms: int, latest_ms: int = 0) -> tuple[int, Circuit, int, bool]:
+    def propose(
+        self, p: Proposal, age_ms: int, now_ms: int, latest_ms: int = 0, sent_ms: int = 0
+    ) -> tuple[int, Circuit, int, bool]:
         return self.run(
             scripts.TRANSITION, now_ms, latest_ms, p.base, p.state.value, p.reason.value, p.worker, age_ms,
             p.open_for_ms, p.failure_count, p.rounds, int(p.forced), p.mode.value, p.held_for_ms, p.note,
-            p.quorum, VOTE_GRACE_MS, keys=self._keys,
+            p.quorum, VOTE_GRACE_MS, sent_ms, keys=self._keys,
         )  # fmt: skip
 
     def restore(self, c: Circuit, now_ms: int) -> tuple[int, Circuit, int, bool]:
@@ -232,6 +234,18 @@ def test_rubbish_in_the_store_gives_way_to_the_first_proposal(any_redis: RedisSe
     store.ask("HSET", store.key, "p", rubbish)
     proposal = Proposal(base=3, state=State.OPEN, reason=Cause.FAILURE_RATE, worker="w", seen_at=0.0)
     assert store.propose(proposal, 0, _T0_MS) == (1, decide(Circuit(), proposal, 0, _T0_MS), 0, False)
+    store.forget()
+
+
+@given(steps=st.lists(st.tuples(_proposals, st.integers(0, 3), st.integers(-3, 3)), min_size=1, max_size=5))
+def test_what_a_proposal_was_on_its_way_for_ages_its_evidence(steps: list[tuple[Proposal, int, int]]) -> None:
+    store, held, evidence = Frozen(None), Circuit(), Evidence()
+    for proposal, age_ms, on_its_way_ms in steps:
+        age_then_ms = age_ms + max(0, on_its_way_ms)
+        evidence, new, noted = judge(evidence, held, proposal, age_then_ms, _T0_MS)
+        held = new or held
+        answer = store.propose(proposal, age_ms, _T0_MS, sent_ms=_T0_MS - on_its_way_ms)
+        assert answer[:2] == (NOTED if noted else int(new is not None), held)
     store.forget()
 
 
