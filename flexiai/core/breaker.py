@@ -7,7 +7,8 @@ Rules
   opens and for how long.
 * Each transition begins a new life (`generation`). The outcome of a permit from an earlier life is dropped; only its
   Retry-After is heeded, since that speaks of the time to come. Leaving HALF_OPEN frees every probe slot.
-* HALF_OPEN lets `half_open_max_calls` probes through, and that many successes close it. A failure re-opens it.
+* HALF_OPEN lets `half_open_max_calls` probes through, and that many successes close it. A failure re-opens it, and so
+  does a success that is too slow, where slow calls open it.
 * Closed by probes it admits a growing share of the requests (`ramp.py`). What it then spares may still be asked as the
   last resort. It opens by the same rules as ever, and if that is during the ramp, it counts as a failed probe round.
 * The longer Retry-After wins, on this worker at once, and over the fleet's CLOSED too. The fleet is told of it if it
@@ -171,6 +172,8 @@ class Breaker:
         failed = outcome is not Outcome.SUCCESS
         self.success_count += not failed
         self._health.note(now, failed, took_s)
+        if permit.probe and not failed and self._too_slow(took_s):
+            outcome = Outcome.FAILURE
         change = (self._after_probe if permit.probe else self._after_call)(outcome, now, asked_s, jitter)
         return Recorded(counted=True, transition=change) if change else _COUNTED
 
@@ -289,6 +292,10 @@ class Breaker:
             return None
         self.rounds += now < self._ramp.until
         return self._open(cause, now, open_time_s(self._rules, self.rounds, jitter))
+
+    def _too_slow(self, took_s: float) -> bool:
+        """Whether an answer that took so long is of those for which a provider is opened."""
+        return self._rules.slow_call_rate is not None and took_s >= self._rules.slow_call_duration_s
 
     def _after_probe(self, outcome: Outcome, now: float, asked_s: float, jitter: float) -> Change | None:
         if outcome is Outcome.SUCCESS:

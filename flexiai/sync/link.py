@@ -28,6 +28,7 @@ class Link:
         self._deaf = False
         self._reconnects = 0
         self._restarts = 0
+        self._told_down = False
         self._viewed_at: float | None = None
         self._last_error: str | None = None
         self._answered_until = -math.inf  # when the latest command that was answered had been sent
@@ -53,15 +54,16 @@ class Link:
         """Subscribed, and all records read since."""
         self._reconnects += self._ever_up
         self._ever_up = self.connected = self.subscribed = True
+        self._told_down = False
         self._deaf = False
         self._site.emit(SyncUp(t=self._site.now(), worker=self._site.worker, reconnects=self._reconnects))
 
     def down(self, error: Exception | str) -> None:
-        """The subscription is lost, or could not be had."""
+        """The subscription is lost, or could not be had: told once, until it is had again."""
         self.connected = False
         self._last_error = str(error)
-        if self.subscribed:
-            self.subscribed = False
+        if self.subscribed or not self._told_down:
+            self.subscribed, self._told_down = False, True
             self._site.emit(SyncDown(t=self._site.now(), worker=self._site.worker, error=str(error)))
 
     def listener_died(self, why: str) -> None:

@@ -95,7 +95,7 @@ def test_nothing_that_can_be_seen_holds_a_secret(tmp_path: Path, log_format: str
     if status is not None:
         assert any("Incorrect API key provided" in where for where in (told, *seen, *files)), "nothing was echoed"
     assert any('"kind":"request.ended"' in file for file in files)
-    assert "Failed to connect to Redis" in told or "Redis did not answer" in told
+    assert "Failed to connect to Redis" in told
     for secret in SECRETS.values():
         shown = [where for where in (told, *seen, *files) if secret in where]
         assert shown == [], secret

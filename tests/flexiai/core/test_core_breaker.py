@@ -224,3 +224,19 @@ def test_a_failed_probe_waits_for_its_grown_time_or_for_what_it_was_asked_if_tha
     call(breaker, Outcome.RATE_LIMITED, now, retry_after_s=asked_s, jitter=jitter)
     grown_s = open_time_s(RULES, rounds + 1, jitter)
     assert breaker.open_until - now == pytest.approx(max(grown_s, min(asked_s, RULES.max_retry_after_s)))
+
+
+def test_a_probe_that_succeeds_too_late_reopens_what_slow_calls_open() -> None:
+    slow = BreakerConfig(failure_threshold=1, reset_timeout_s=10, slow_call_rate=0.5, slow_call_duration_s=2)
+    breaker = probing(slow)
+    call(breaker, Outcome.SUCCESS, 12.0, took_s=2.0)
+    assert (breaker.state, breaker.reason, breaker.rounds) == (State.OPEN, Cause.PROBE_FAILED, 1)
+    breaker = probing(slow)
+    call(breaker, Outcome.SUCCESS, 12.0, took_s=1.9)
+    assert breaker.state is State.CLOSED
+
+
+def test_where_slow_calls_open_nothing_a_late_probe_closes() -> None:
+    breaker = probing(BreakerConfig(failure_threshold=1, reset_timeout_s=10, slow_call_duration_s=2))
+    call(breaker, Outcome.SUCCESS, 20.0, took_s=9.0)
+    assert breaker.state is State.CLOSED
