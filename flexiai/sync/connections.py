@@ -1,6 +1,6 @@
 """Connections for commands: a few, each with one command at a time; the one that was used last is used next.
 
-redis-py's own client and pool can do all that Redis can, and cost several times what a round trip of ours does.
+redis-py's own client and pool can do all that Redis can; this is what the round trip of a script needs of them.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Listener:
         asked_at = self._site.now()
         records = await self._link.asking(self._bus.read())
         for provider, circuit in known.items():
-            told = records.get(provider, Told(provider, Circuit(), 0.0))
+            told = records.get(provider) or Told(provider, Circuit(), 0.0)
             if _lost(circuit, told.circuit):
                 await self._restore(provider, circuit)
             else:

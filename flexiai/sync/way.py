@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 from redis.asyncio.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 from redis.crc import key_slot
+from redis.event import EventDispatcher
 from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -192,6 +193,7 @@ def _options(target: Target, timeout_s: float) -> dict[str, Any]:
         "client_name": target.client_name,
         "protocol": 2,
         "driver_info": None,  # no CLIENT SETINFO: servers before 7.2 answer it with an error
+        "event_dispatcher": EventDispatcher(),  # one for all: none of its events concerns us
         "health_check_interval": 0,
         "decode_responses": False,
         "socket_timeout": None,

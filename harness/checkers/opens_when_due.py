@@ -11,6 +11,7 @@ order in which they ended, since the breaker last became CLOSED or was reset.
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import cast
 
 from flexiai.core.circuit import Cause, State
 from flexiai.core.outcome import Outcome
@@ -78,9 +79,10 @@ def _is_reset(e: OperatorActed | RecordApplied) -> bool:
 def _by_key(case: Case) -> dict[tuple[str, str], list[Counted]]:
     """What counts for each (worker, provider), in the order in which it happened."""
     found: dict[tuple[str, str], list[Counted]] = {}
-    for e in case.history.entries:
-        if isinstance(e, AttemptEnded | OperatorActed | RecordApplied | Transition):
-            found.setdefault((e.worker, e.provider), []).append(e)
+    kinds = (AttemptEnded, OperatorActed, RecordApplied, Transition)
+    counted = [cast(Counted, e) for e in case.history.entries if type(e) in kinds]
+    for e in counted:
+        found.setdefault((e.worker, e.provider), []).append(e)
     return found
 
 

@@ -176,7 +176,7 @@ class SimLoop(Streams):
         if self._frozen:
             self._missed = True
             return
-        if self._busy_until > self.engine.now:  # it became busy while this waited
+        if self._busy_until > self.engine._now:  # it became busy while this waited
             self._arm()
             return
         self._armed = True

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -57,7 +57,7 @@ class SimWorld:
         self._start_s = 1.0 + scenario.sync.join_timeout_s + self._costs.stagger_s * 2 * len(scenario.topology.places)
         self._entries: list[Any] = []
         self._history = History([])
-        self._hear: Hear | None = None
+        self._hear: Callable[[Any, float], None] | None = None
         self._injected: dict[int, Injector] = {}
         self._told: dict[int, int] = {}
         self._times: dict[int, int] = {}
@@ -143,7 +143,7 @@ class SimWorld:
         """Add a happening of the harness's own, in the run's time."""
         self._entries.append(entry)
         if self._hear is not None:
-            self._hear(cast("Entry", entry), entry.t)
+            self._hear(entry, entry.t)
 
     def listen(self, hear: Hear) -> None:
         """Tell `hear` of everything, as it happens."""
@@ -268,7 +268,7 @@ class SimWorld:
             msgspec.structs.force_setattr(event, "t", at)
         self._entries.append(event)
         if self._hear is not None:
-            self._hear(cast("Entry", event), event.t - self._start_s)
+            self._hear(event, event.t - self._start_s)
 
     def _sample(self) -> None:
         stats = self._redis.stats
@@ -286,7 +286,7 @@ class SimWorld:
         for entry in self._entries:
             if isinstance(entry, Event):
                 msgspec.structs.force_setattr(entry, "t", round(entry.t - self._start_s, 9))
-            yield cast("Entry", entry)
+            yield entry
 
     def _first_trouble(self) -> str:
         return next((str(e.error) for e in self._entries if hasattr(e, "error") and e.error), "it is not known why")
