@@ -46,7 +46,7 @@ class End:
         self._path = path
         self._lane = Lane()
         self._inbox: list[bytes] = []
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[memoryview] = deque()
         self._room = WINDOW_BYTES
         self.unsent = 0
         self.finishing = False  # no more bytes are taken from us
@@ -68,7 +68,7 @@ class End:
             self._room -= size
             self._carry(size, self.peer._arrive, data)
         else:
-            self._outbox.append(data)
+            self._outbox.append(memoryview(data))  # what is taken off it leaves no copy of the rest
             self.unsent += size
             self._pump()
 
@@ -158,7 +158,7 @@ class End:
                 outbox.appendleft(data[size:])
             self._room -= size
             self.unsent -= size
-            self._carry(size, self.peer._arrive, data[:size])
+            self._carry(size, self.peer._arrive, bytes(data[:size]))
         if self.finishing and not outbox and not self.finished:
             self.finished = True
             self._carry(0, self.peer._end)

@@ -30,7 +30,7 @@ PUBSUB_LIMIT = BufferLimit(hard_bytes=32 * 2**20, soft_bytes=8 * 2**20, soft_s=6
 """redis.conf: client-output-buffer-limit pubsub 32mb 8mb 60."""
 
 SMALL_LIMIT = BufferLimit(hard_bytes=32_768, soft_bytes=32_768, soft_s=0.0)
-TOO_MUCH_BYTES = 1_048_576
+TOO_MUCH_BYTES = 524_288
 """A message that is larger than a connection's window and such a limit together."""
 
 _SOON_S = 1e-9
