@@ -72,7 +72,7 @@ def test_the_production_scripts_store_publish_and_read_back() -> None:
     redis, clock = free_sim()
     worker, hearer = SimWire(redis), SimWire(redis)
     hearer.ask("SUBSCRIBE", "state:p")
-    proposal = (0, 0, "OPEN", "consecutive_failures", "host:1", 250, 30_000, 5, 0, 0, "normal", 0, "", 1, 0)
+    proposal = (0, 0, "OPEN", "consecutive_failures", "host:1", 250, 30_000, 5, 0, 0, "normal", 0, "", 1, 0, 0)
     clock.advance(1.0)
     stored = worker.ask("EVAL", scripts.TRANSITION.text, 2, "records", "evidence", "p", "state:p", *proposal)
     record = json.loads(stored.split(b"\r\n")[3])
