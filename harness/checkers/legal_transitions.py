@@ -4,6 +4,7 @@
 * Each change starts where the worker's last one on that provider ended; the first starts from CLOSED.
 * CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
   attempts since it was last CLOSED anew.
+* Who opens a provider by itself does so for no longer than the settings' caps (jitter included).
 * What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word. It ends by
   its worker's clock: left out are workers whose clock a fault has moved.
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
@@ -47,6 +48,7 @@ def look(case: Case, tally: Tally) -> None:
             tally.checked += 1
             _edge(change, before, tally)
             _privacy(case, change, tally)
+            _capped(case, change, tally)
             if change.cause is Cause.SYNC:
                 _told(case, change, tally)
             elif change.to is not State.OPEN and change.cause is not Cause.RESET:
@@ -66,6 +68,15 @@ def _privacy(case: Case, change: Transition, tally: Tally) -> None:
         text = (
             f"{change.worker} went from {change.frm} to {change.to} on {change.provider} in private, without a reason"
         )
+        tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
+
+
+def _capped(case: Case, change: Transition, tally: Tally) -> None:
+    breaker = case.scenario.breaker
+    longest = max(breaker.max_reset_timeout_s, breaker.max_retry_after_s, breaker.misconfigured_for_s)
+    of_itself = change.to is State.OPEN and change.cause not in (Cause.SYNC, Cause.FORCED_OPEN)
+    if of_itself and change.open_for_s > longest * (1 + breaker.reset_jitter) + TOGETHER_S:
+        text = f"{change.worker} opened {change.provider} for {change.open_for_s:.1f} s; {longest:.1f} s is the cap"
         tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
 
 
