@@ -24,7 +24,8 @@ pytestmark = pytest.mark.real
 WIRES = ("openai", "anthropic")
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529)
 HI = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi there, you."})
-TIMEOUT_S = 0.2
+TIMEOUT_S = 10.0  # no test comes near, however slow the machine
+HANG_S = 0.2  # how long a provider that hangs is waited for
 
 OUTCOME_OF_CLASS: tuple[tuple[str, Outcome], ...] = (  # of both SDKs; the first that an error is an instance of counts
     ("PaymentRequiredError", Outcome.MISCONFIGURED),
@@ -71,13 +72,16 @@ def _healed(server: ProviderProcess) -> Iterator[None]:
 class Both:
     """Our provider and the vendor's SDK, set to the same server."""
 
-    def __init__(self, wire: str, ours: Any, sdk: Any) -> None:
+    def __init__(self, wire: str, ours: Any, sdk: Any, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._wire = wire
         self._ours = ours
         self._sdk = sdk
 
     async def ask_ours(self, **fields: Any) -> ChatCompletion:
-        answer: ChatCompletion = await self._ours.complete(ChatRequest(messages=HI, **fields), timeout_s=TIMEOUT_S)
+        answer: ChatCompletion = await self._ours.complete(
+            ChatRequest(messages=HI, **fields), timeout_s=self._timeout_s
+        )
         return answer
 
     async def ask_sdk(self, max_tokens: int = 100, **fields: Any) -> Any:
@@ -103,7 +107,7 @@ class Both:
 
 
 @asynccontextmanager
-async def both(wire: str, server: ProviderProcess) -> AsyncIterator[Both]:
+async def both(wire: str, server: ProviderProcess, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Both]:
     settings = RequestConfig()
     base = server.openai_url if wire == "openai" else server.url
     config = ProviderConfig.model_validate(
@@ -112,9 +116,9 @@ async def both(wire: str, server: ProviderProcess) -> AsyncIterator[Both]:
     kind = openai.AsyncOpenAI if wire == "openai" else anthropic.AsyncAnthropic
     async with (
         new_session(settings) as session,
-        kind(api_key="k", base_url=base, max_retries=0, timeout=TIMEOUT_S) as sdk,
+        kind(api_key="k", base_url=base, max_retries=0, timeout=timeout_s) as sdk,
     ):
-        yield Both(wire, build_provider(config, settings, session), sdk)
+        yield Both(wire, build_provider(config, settings, session), sdk, timeout_s)
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -164,7 +168,7 @@ def test_the_same_class_of_error_for_every_status(server: ProviderProcess, wire:
 @pytest.mark.parametrize("inject", ["hang", "refuse", "malformed", "truncated"])
 def test_the_same_class_of_error_when_there_is_no_answer(server: ProviderProcess, wire: str, inject: str) -> None:
     async def scene() -> tuple[ProviderError, Exception]:
-        async with both(wire, server) as asked:
+        async with both(wire, server, HANG_S if inject == "hang" else TIMEOUT_S) as asked:
             server.put(0, inject=inject)
             return await asked.failures()
 
