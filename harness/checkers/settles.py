@@ -6,7 +6,8 @@ Calm begins when every reason to hold a provider unavailable is past its deadlin
 * no worker opens a breaker of itself, unless the attempt that made it do so had run out of its time (a latency tail is
   nobody's fault);
 * the median of the requests' times on their workers is at most FACTOR times that before the first fault, and SHIFT_S,
-  given ENOUGH of each.
+  given ENOUGH of each. Streams are left out: they last as long as their answers, and where they are about half of the
+  requests the median is one or the other by chance.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def _by_a_tail(case: Case, change: Transition) -> bool:
 
 def _latency(case: Case, calm: float, tally: Tally) -> None:
     first = min(w.start for w in case.windows)
-    took = [(e.started.t, e.ended.t, e.ended.t - e.started.t) for e in case.index.executions if e.ended and e.ok]
+    whole = [(e.started.t, e.ended) for e in case.index.executions if e.ended and e.ok and not e.ended.streamed]
+    took = [(began, ended.t, ended.t - began) for began, ended in whole]
     before = [s for began, ended, s in took if began >= 0 and ended < first]
     after = [s for began, _, s in took if began > calm]
     if min(len(before), len(after)) < ENOUGH:

@@ -227,6 +227,18 @@ class TestSettles:
     def test_requests_that_stay_slow_are_a_breach(self):
         assert "in the calm" in self.calm(took=0.5).check("settles").violations[0].text
 
+    def test_streams_last_as_long_as_their_answers_and_say_nothing(self):
+        story = self.calm()
+        for n in range(60):
+            story.streams("w2", 50.0 + n / 10, *[("a", OK, 5)])
+        longer = [
+            msgspec.structs.replace(e, t=e.t + 5) if isinstance(e, RequestEnded) and e.streamed else e
+            for e in story.entries
+        ]
+        assert sum(a is not b for a, b in zip(longer, story.entries, strict=True)) == 60
+        story.entries = longer
+        assert story.check("settles").verdict == "pass"
+
     def test_a_breaker_that_opens_in_the_calm_is_a_breach(self):
         assert self.calm().opens("w1", 50.0).check("settles").verdict == "fail"
 
