@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from harness.campaign.draw import EARLIEST_S, FIRST_LATE, INSTANCE, Document, fits
 from harness.campaign.plan import Plan
 from harness.campaign.spread import Spread
-from harness.faults import COMMON, Fault, Place, Some, overlap
+from harness.faults import COMMON, Fault, Place, Some, joins_twice, overlap
 from harness.scenario import Scenario, Topology
 from harness.units import format_duration, parse_duration, parse_share
 
@@ -137,7 +137,7 @@ def _again(begins: int, lasts: int, room: int, gap: int, late: bool) -> Document
     every = lasts + gap
     if begins + every + lasts > room:
         return {}
-    times = {"every": format_duration(round(every * GRID_S, 3)), "until": _on_grid(room - lasts)}
+    times = {"every": format_duration(round(every * GRID_S, 3)), "until": _on_grid(room)}
     return times | ({"jitter": format_duration(GRID_S / 2)} if late else {})
 
 
@@ -150,14 +150,10 @@ def _together(world: Scenario, drawn: Sequence[Fault | None]) -> tuple[Fault, ..
     kept: list[Fault] = []
     for fault in drawn:
         if fault is not None and not any(
-            overlap(fault, other, world.duration) or _joins_twice(fault, other) for other in kept
+            overlap(fault, other, world.duration) or joins_twice(fault, other) for other in kept
         ):
             kept.append(fault)
     return tuple(sorted(kept, key=lambda fault: fault.at))
-
-
-def _joins_twice(fault: Fault, other: Fault) -> bool:
-    return INSTANCE in type(fault).model_fields and type(fault) is type(other)
 
 
 def _sensible(drawn: Document) -> Document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.faults import OF_FAULTS, OF_WORKERS, Fault, Moment
+from harness.faults import OF_FAULTS, OF_WORKERS, Fault, Moment, overlap
 from harness.scenario import Scenario
 from harness.units import format_duration
 
@@ -16,8 +16,10 @@ def times_wrong(fault: Fault, duration: float) -> Iterator[tuple[Loc, str]]:
     if fault.after is None and fault.at >= duration:
         yield ("at",), f"happens at {format_duration(fault.at)}, after the run's end at {duration:g}s"
     yield from _instant_wrong(fault) if fault.instant else _lasting_wrong(fault)
-    if isinstance(fault.until_, float) and fault.after is None and fault.until_ <= fault.at:
+    if isinstance(fault.until_, float) and fault.until_ <= fault.at:
         yield ("until",), "expected a time after 'at'"
+    elif isinstance(fault.until_, float) and fault.at + (fault.for_ or 0.0) > fault.until_:
+        yield ("until",), "it never begins: it would not be over by then"
     if fault.every is not None and fault.jitter + (fault.for_ or 0.0) >= fault.every:
         yield (
             ("every",),
@@ -28,7 +30,8 @@ def times_wrong(fault: Fault, duration: float) -> Iterator[tuple[Loc, str]]:
 def _instant_wrong(fault: Fault) -> Iterator[tuple[Loc, str]]:
     if fault.for_ is not None:
         yield ("for",), f"'{fault.name}' happens at one moment; 'for' means nothing to it"
-    if fault.until_ is not None and fault.every is None:
+    ends_waiting = fault.after is not None and isinstance(fault.until_, float)
+    if fault.until_ is not None and fault.every is None and not ends_waiting:
         yield ("until",), f"'{fault.name}' happens at one moment; 'until' means nothing to it without 'every'"
 
 
@@ -37,7 +40,9 @@ def _lasting_wrong(fault: Fault) -> Iterator[tuple[Loc, str]]:
         yield ("every",), "expected 'for' too: how long it lasts each time"
     elif fault.needs_for and fault.for_ is None and fault.until_ is None:
         yield ("inject",), f"'{fault.name}' needs a time to end: expected 'for', such as for: 5s"
-    if fault.for_ is not None and fault.until_ is not None and fault.every is None:
+    elif fault.planned and (fault.for_ is None or isinstance(fault.until_, Moment)):
+        yield ("inject",), f"'{fault.name}' must know how long it lasts: expected 'for', and no event that ends it"
+    if isinstance(fault.until_, float) and fault.for_ is not None and fault.every is None and fault.after is None:
         yield ("until",), "expected 'for' or 'until', not both"
 
 
@@ -83,6 +88,11 @@ def _waits_for_itself(fault: Fault, known: dict[str, Fault]) -> bool:
         seen.add(one.after.fault)
         one = known.get(one.after.fault)
     return False
+
+
+def may_meet(a: Fault, b: Fault, faults: Sequence[Fault], duration: float) -> bool:
+    """Whether two of a scenario's faults cannot both be at once and yet may come to it."""
+    return overlap(a, b, duration) and not follows(a, b, faults) and not follows(b, a, faults)
 
 
 def follows(later: Fault, earlier: Fault, faults: Sequence[Fault]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from flexiai.events import RecordApplied
-from harness.faults import Fault, OperatorDrain, OperatorOpen
+from harness.faults import Fault, Moment, OperatorDrain, OperatorOpen
 
 Action = Literal["open", "drain", "reset"]
 
@@ -23,7 +23,7 @@ def held_for_s(fault: Fault, duration: float) -> float:
 
 def ends_by_reset(fault: Fault) -> bool:
     """Whether somebody must end it, since nobody knew how long it would last."""
-    return fault.for_ is None and not fault.instant
+    return (fault.for_ is None or isinstance(fault.until_, Moment)) and not fault.instant
 
 
 def note_of(index: int, time: int) -> str:

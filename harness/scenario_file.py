@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
-from harness.fault_times import anchors_wrong, follows, times_wrong
-from harness.faults import Fault, Some, WorkerLateJoin, clash, kinds_of, overlap
+from harness.fault_times import anchors_wrong, may_meet, times_wrong
+from harness.faults import Fault, Some, WorkerLateJoin, joins_twice, kinds_of
 from harness.scenario import (
     ClosedLoad,
     Latency,
@@ -143,11 +143,14 @@ def _cross_checks(
 
 def _check_clashes(scenario: Scenario) -> Iterator[tuple[Loc, str]]:
     for (i, a), (j, b) in combinations(enumerate(scenario.faults), 2):
+        if isinstance(b, WorkerLateJoin) and joins_twice(a, b):
+            yield ("faults", j, "instance"), f"instance {b.instance} joins twice: fault {i + 1} lets it join already"
+        if not may_meet(a, b, scenario.faults, scenario.duration):
+            continue
         what = f"'{b.name}' on {b.target} overlaps with '{a.name}' (fault {i + 1}): both cannot be"
         if a.after is None and b.after is None:
-            if overlap(a, b, scenario.duration):
-                yield ("faults", j), what
-        elif clash(a, b) and not follows(a, b, scenario.faults) and not follows(b, a, scenario.faults):
+            yield ("faults", j), what
+        else:
             may = what.replace("overlaps", "may overlap")
             yield ("faults", j), f"{may}; let one come after the other has healed: after: {{event: healed, fault: …}}"
 
@@ -169,6 +172,8 @@ def _check_fault(scenario: Scenario, fault: Fault) -> Iterator[tuple[Loc, str]]:
     yield from times_wrong(fault, scenario.duration)
     if isinstance(fault, WorkerLateJoin) and fault.instance > scenario.topology.instances:
         yield ("instance",), f"there is no instance {fault.instance}; the topology has {scenario.topology.instances}"
+    if isinstance(fault, WorkerLateJoin) and fault.every is not None:
+        yield ("every",), f"instance {fault.instance} can join but once"
     some = getattr(fault, "workers", None)
     wrong = some.check(scenario.topology.places) if isinstance(some, Some) else None
     if wrong:

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from harness.campaign.plan import FaultsPlan, Plan, Section
 from harness.checkers.bounds import Bounds
-from harness.faults import COMMON, Fault, Some, overlap
+from harness.faults import COMMON, Fault, Some, joins_twice, overlap
 from harness.scenario import Scenario, Topology
 from harness.units import format_duration, parse_duration, parse_share
 
@@ -146,7 +146,7 @@ class _Faults:
         """One more, that can be beside the others; none, if that proves hard."""
         for _ in range(TRIES):
             fault = self._one(self._rng.choice(kinds))
-            if not any(overlap(fault, other, self._safety_s) for other in self._drawn):
+            if not any(overlap(fault, other, self._safety_s) or joins_twice(fault, other) for other in self._drawn):
                 self._drawn.append(fault)
                 return
 

@@ -130,6 +130,7 @@ __all__ = [
     "Workers",
     "World",
     "clash",
+    "joins_twice",
     "kinds_of",
     "overlap",
     "set_back_s",
@@ -149,6 +150,11 @@ def overlap(a: Fault, b: Fault, duration: float) -> bool:
 def clash(a: Fault, b: Fault) -> bool:
     """Whether two faults are on one target and cannot both be at the same time."""
     return a.target == b.target and (b.name in a.rules_out or a.name in b.rules_out)
+
+
+def joins_twice(a: Fault, b: Fault) -> bool:
+    """Whether one instance would join by both."""
+    return isinstance(a, WorkerLateJoin) and isinstance(b, WorkerLateJoin) and a.instance == b.instance
 
 
 def _in_turn(a: Fault, b: Fault, duration: float) -> bool:

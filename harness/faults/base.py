@@ -14,6 +14,9 @@ from harness.units import Duration, PositiveDuration
 World = Literal["sim", "real"]
 BOTH: frozenset[World] = frozenset({"sim", "real"})
 
+ROUNDED_S = 1e-9
+"""Sums of times are compared to within this."""
+
 
 def _pin(schema: dict[str, Any], kind: type[Fault]) -> None:
     """In the published schema, each kind of fault is told by its target and name."""
@@ -27,7 +30,8 @@ class Fault(BaseModel):
     id      what other faults call it
     at      when it begins; with `after`: how long after that has happened
     for     how long it lasts; `until`: when it is over, or what must happen for that. Neither: to the end of the run
-    every   it comes again and again (until `until`), each time for `for`
+    every   it comes again and again, each time for `for`
+    until   a time, for what comes again or waits: it does not begin unless it will be over by then
     jitter  it begins up to that much later, drawn by the seed each time
     """
 
@@ -40,6 +44,7 @@ class Fault(BaseModel):
     worlds: ClassVar[frozenset[World]] = BOTH
     why_not: ClassVar[str] = ""  # why it cannot be done in the other world, where `worlds` has but one
     needs_for: ClassVar[bool] = False
+    planned: ClassVar[bool] = False  # how long it lasts must be known when it begins
     instant: ClassVar[bool] = False  # happens at a moment; `for` means nothing
     forgets: ClassVar[bool] = False  # Redis may lose what it held
     rules_out: ClassVar[frozenset[str]] = frozenset()  # faults on the same target that cannot overlap with it
@@ -82,15 +87,21 @@ class Fault(BaseModel):
 
     def begins(self, base: float, duration: float, rng: Random) -> list[float]:
         """When it begins, each time, counted from `base` (the run's begin, or what it waits for)."""
-        first = base + self.at
-        if self.every is None:
-            return [first + rng.uniform(0.0, self.jitter)] if self.jitter else [first]
-        until = min(duration, self.until_) if isinstance(self.until_, float) else duration
-        times = []
-        while first < until:
-            times.append(first + rng.uniform(0.0, self.jitter))
+        first, times = base + self.at, []
+        while first < duration:
+            begun = first + rng.uniform(0.0, self.jitter)
+            if self._is_over_by_then(begun):
+                times.append(begun)
+            if self.every is None:
+                break
             first += self.every
         return times
+
+    def _is_over_by_then(self, begun: float) -> bool:
+        """Whether it is over by `until`, if that is a time and it began at `begun`."""
+        if not isinstance(self.until_, float):
+            return True
+        return begun + (self.for_ or 0.0) <= self.until_ + ROUNDED_S and begun < self.until_
 
     def ends(self, begun: float, duration: float) -> float:
         """When it is healed, at the latest, if it began at `begun` in a run of `duration` seconds."""
@@ -102,8 +113,10 @@ class Fault(BaseModel):
 
     def until(self, duration: float) -> float:
         """When it is over for good, at the latest, in a run of `duration` seconds."""
-        if self.every is not None:
-            return min(duration, self.until_) if isinstance(self.until_, float) else duration
+        if isinstance(self.until_, float):
+            return min(duration, self.until_)
+        if self.every is not None or self.after is not None:
+            return duration
         return self.ends(self.at + self.jitter, duration)
 
 

@@ -26,7 +26,7 @@ class NetworkSwizzle(Fault):
     of, name = "network", "swizzle"
     cause = "a rolling reconfiguration of switches; the order of failures and recoveries that no test thinks of"
     example = '{at: 20s, for: 12s, target: network, inject: swizzle, workers: "4 of 12"}'
-    needs_for = True
+    needs_for = planned = True
     rules_out = frozenset({"partition", "swizzle"})
     workers: Workers = ALL
 

@@ -46,7 +46,7 @@ class WorkerRollingRestart(Fault):
     of, name = "worker", "rolling_restart"
     cause = "a deployment"
     example = '{at: 20s, for: 24s, target: worker, inject: rolling_restart, workers: "12 of 12"}'
-    needs_for = True
+    needs_for = planned = True
     rules_out = frozenset({"rolling_restart", "crash_loop"})
     workers: Workers = ALL
 
@@ -68,7 +68,7 @@ class WorkerBlock(Fault):
     of, name = "worker", "block"
     cause = "synchronous work in a coroutine: parsing, DNS, a garbage collection"
     example = '{at: 20s, for: 800ms, target: worker, inject: block, workers: "1 of 12"}'
-    needs_for = True
+    needs_for = planned = True
     rules_out = frozenset({"block"})
     workers: Workers = ALL
 

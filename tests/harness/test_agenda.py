@@ -42,9 +42,25 @@ def test_a_fault_that_comes_every_5_s_is_put_and_healed_each_time_until_it_is_ov
         (3, False, 0, 0),
         (6, True, 0, 1),
         (8, False, 0, 1),
-        (11, True, 0, 2),
-        (13, False, 0, 2),
     ]
+
+
+def test_what_waits_does_not_begin_unless_it_will_be_over_in_time():
+    fault = {**LATENCY, "after": {"event": "opened"}, "at": "500ms", "for": "2s", "until": "12s"}
+    in_time, too_late = agenda(fault), agenda(fault)
+    assert in_time.hear(OPENED, 9.5)
+    assert taken(in_time) == [(10, True, 0, 0), (12, False, 0, 0)]
+    assert not too_late.hear(OPENED, 9.6)
+    assert taken(too_late) == []
+
+
+def test_what_ends_with_an_event_is_over_at_its_time_if_that_does_not_come():
+    fault = {**LATENCY, "at": "1s", "for": "5s", "until": {"event": "worker_down"}}
+    what = agenda(fault)
+    assert what.take(1.0) is not None
+    assert what.hear(WorkerDown(t=0, worker="w1", how="killed"), 4.0)
+    assert taken(what) == [(4.0, False, 0, 0)]
+    assert taken(agenda(fault)) == [(1, True, 0, 0), (6, False, 0, 0)]
 
 
 @given(st.integers(0, 1000))

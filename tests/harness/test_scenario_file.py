@@ -209,6 +209,11 @@ _A = "{id: a, at: 5s, for: 5s, target: redis, inject: kill}"
         ("{at: 1s, every: 5s, for: 4s, jitter: 1s, target: redis, inject: latency, add: 1ms}", "must be over before"),
         ("{at: 9s, for: 1s, until: 12s, target: redis, inject: latency, add: 1ms}", "'for' or 'until', not both"),
         ("{at: 9s, until: 9s, target: redis, inject: latency, add: 1ms}", "expected a time after 'at'"),
+        ("{after: {event: opened}, until: 3s, at: 3s, target: redis, inject: flush}", "expected a time after 'at'"),
+        ("{after: {event: opened}, until: 3s, for: 4s, target: redis, inject: pause}", "it never begins"),
+        ("{at: 9s, until: {event: opened}, target: worker, inject: block}", "must know how long it lasts"),
+        ("{at: 9s, until: 20s, target: network, inject: swizzle}", "must know how long it lasts"),
+        ("{at: 9s, every: 1s, target: worker, inject: late_join, instance: 2}", "instance 2 can join but once"),
         ("{after: {event: healed, fault: b}, target: redis, inject: flush}", "expected fault: one of a"),
         ("{after: {event: opened, provider: acme}, target: redis, inject: flush}", "there is no provider 'acme'"),
         ("{after: {event: opened, fault: a}, target: redis, inject: flush}", "'opened' is of no fault"),
@@ -223,6 +228,20 @@ def test_times_that_make_no_sense_are_refused_at_their_line(fault, says):
     found = problems(f"{head}faults:\n  - {_A}\n  - {fault}\n")
     line = head.count("\n") + 3
     assert any(p.startswith(f"x.yaml:{line}: ") and says in p for p in found), found
+
+
+def test_an_instance_joins_but_once():
+    head = GOOD.split("faults:", maxsplit=1)[0].replace("workers: 6", "workers: 6, instances: 2")
+    join = "{at: 9s, target: worker, inject: late_join, instance: 2}"
+    line = head.count("\n") + 3
+    (found,) = problems(f"{head}faults:\n  - {join}\n  - {join}\n")
+    assert found == f"x.yaml:{line}: instance 2 joins twice: fault 1 lets it join already"
+
+
+def test_what_waits_but_not_for_ever_cannot_overlap_with_what_comes_later():
+    head = GOOD.split("faults:", maxsplit=1)[0]
+    waits = "{after: {event: opened}, for: 1s, until: 4s, target: redis, inject: pause}"
+    assert len(parse(f"{head}faults:\n  - {_A}\n  - {waits}\n", "x.yaml", METRICS, INVARIANTS).faults) == 2
 
 
 def test_a_fault_that_comes_after_the_healing_of_another_cannot_overlap_with_it():
