@@ -146,11 +146,11 @@ class OperatorActed(Event, frozen=True, tag="operator.acted"):
 class RecordApplied(Event, frozen=True, tag="sync.applied"):
     """A newer fleet record became this worker's.
 
-    via     notice (pub/sub) | read (subscribe, reconcile) | reply (the store's answer to our proposal: `accepted` says
-            whether it is our own transition)
-    origin  the worker that caused the record
-    mode    an operator's hold, for `held_s` seconds from now on; `note` is its reason
-    age_s   how long ago its evidence was seen, by the store's clock, as far as that is known here
+    via       notice (pub/sub) | read (subscribe, reconcile) | reply (the store's answer to our proposal, or, if
+              `reported`, to our report of failures: `accepted` says whether that has made the record)
+    origin    the worker that caused the record
+    mode      an operator's hold, for `held_s` seconds from now on; `note` is its reason
+    age_s     how long ago its evidence was seen, by the store's clock, as far as that is known here
     """
 
     provider: str
@@ -160,6 +160,7 @@ class RecordApplied(Event, frozen=True, tag="sync.applied"):
     origin: str
     via: Literal["notice", "read", "reply"]
     accepted: bool = False
+    reported: bool = False
     since_ms: int = 0
     open_for_ms: int = 0
     mode: Mode = Mode.NORMAL

@@ -163,7 +163,7 @@ PATHS: tuple[Path, ...] = (
     Path(
         "tie-merged",
         "two opinions of one epoch met, and the store settled it",
-        _some(RecordApplied, lambda e: e.via == "reply" and not e.accepted),
+        _some(RecordApplied, lambda e: e.via == "reply" and not e.accepted and not e.reported),
     ),
     Path("streak-heard", "a worker heard that the fleet had begun to fail", _some(EvidenceHeard)),
     Path(

@@ -10,8 +10,8 @@ Rules
   longer; `quorum` votes open the provider, too. A closing withdraws the vote. Operators need no quorum; neither does
   who opens again what the fleet holds open.
 * Evidence belongs to the record it was seen under; with the next one it is void. So is a report made under another.
-* Times are the store's, in milliseconds; a report says how long ago each thing was. `report.lua` and `transition.lua`
-  are the same rules inside Redis; a contract test holds them together.
+* Times are the store's, in milliseconds; a report says how long ago each thing was, its time on its way included.
+  `report.lua` and `transition.lua` are the same rules inside Redis; a contract test holds them together.
 """
 
 from __future__ import annotations

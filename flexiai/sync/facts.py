@@ -21,6 +21,8 @@ from flexiai.sync.bus import Told, Verdict
 from flexiai.sync.site import Site
 from flexiai.transitions import transition_event
 
+Via = Literal["notice", "read", "reply"]
+
 
 class Facts:
     """The breakers of one worker, as the fleet's facts reach them. `stirred` is called after news and answers."""
@@ -60,12 +62,12 @@ class Facts:
             age_s=told.age_s,
             noted=verdict.noted,
         )
-        self._tell(told, adoption, "reply", accepted=verdict.accepted)
+        self._tell(told, adoption, "reply", verdict.accepted)
 
     def reported(self, verdict: Verdict) -> None:
         """The store answered our report."""
         if verdict.told.circuit.epoch > self._breakers[verdict.told.provider].circuit.epoch:
-            self._adopt(verdict.told, "reply", accepted=verdict.accepted)
+            self._adopt(verdict.told, "reply", verdict.accepted, reported=True)
 
     def changed(self, provider: str, change: Change | None) -> None:
         """A breaker was moved by the right to probe, or by its loss."""
@@ -82,13 +84,13 @@ class Facts:
             for told in self._waiting.pop(provider):
                 self.noticed(told)
 
-    def _adopt(self, told: Told, via: Literal["notice", "read", "reply"], *, accepted: bool = False) -> None:
+    def _adopt(self, told: Told, via: Via, accepted: bool = False, *, reported: bool = False) -> None:
         adoption = self._breakers[told.provider].adopt(
             told.circuit, self._site.now(), told.left_s, held_s=told.held_s, age_s=told.age_s
         )
         if via == "notice" and not adoption.news:
             self._ignore(told)
-        self._tell(told, adoption, via, accepted=accepted)
+        self._tell(told, adoption, via, accepted, reported=reported)
 
     def _ignore(self, told: Told) -> None:
         known = self._breakers[told.provider].circuit.epoch
@@ -100,15 +102,15 @@ class Facts:
         )
 
     def _tell(
-        self, told: Told, adoption: Adoption, via: Literal["notice", "read", "reply"], *, accepted: bool = False
+        self, told: Told, adoption: Adoption, via: Via, accepted: bool = False, *, reported: bool = False
     ) -> None:
         if adoption.news:
-            self._site.emit(self._applied(told, via, accepted))
+            self._site.emit(self._applied(told, via, accepted, reported))
         self.changed(told.provider, adoption.transition)
         if adoption.news or via != "notice":
             self._stirred(told.provider)
 
-    def _applied(self, told: Told, via: Literal["notice", "read", "reply"], accepted: bool) -> RecordApplied:
+    def _applied(self, told: Told, via: Via, accepted: bool, reported: bool) -> RecordApplied:
         circuit = told.circuit
         return RecordApplied(
             t=self._site.now(),
@@ -120,6 +122,7 @@ class Facts:
             origin=circuit.worker,
             via=via,
             accepted=accepted,
+            reported=reported,
             since_ms=circuit.since_ms,
             open_for_ms=circuit.open_for_ms,
             mode=circuit.mode,

@@ -6,6 +6,12 @@ local function store_time_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- The store's time from which a command's ages count: when it was sent (or a little later), as far as its sender knew
+-- that (0: it did not). So what it took on its way, held back by a network perhaps, ages what it tells.
+local function told_at_ms(sent_ms, now_ms)
+  return sent_ms > 0 and math.min(sent_ms, now_ms) or now_ms
+end
+
 local function count_or_zero(value)
   return type(value) == 'number' and value >= 0 and value < 2 ^ 53 and math.floor(value) or 0
 end

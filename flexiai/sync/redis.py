@@ -6,8 +6,8 @@ Rules
 * Whatever goes wrong is a `SyncError` that names the server and never shows a password.
 * A command says until when it counts, in the store's own time: bytes that a partition held back and delivers after
   their sender has given up must not pass for fresh evidence, nor take a lease for nobody.
-* A proposal says when it was sent, in the store's time: the time on its way is added to its evidence's age. The time of
-  sending is told no earlier than it was, so that no evidence passes for older than it is.
+* What tells ages (a proposal, a report) says when it was sent, in the store's time: they count from then, however long
+  it is on its way. The time of sending is told no earlier than it was, so that nothing passes for older than it is.
 * A script is asked for by its hash, and sent in full where the script cache has lost it.
 
 Keys and messages are described in `codec`; which way a command goes, in `way`.
@@ -123,6 +123,7 @@ class RedisBus:
             terms.threshold,
             terms.window_ms,
             terms.quorum,
+            self._sent_ms(),
             *report.failed_ms,
         )
         self._hear_clock(now_ms, asked_at)

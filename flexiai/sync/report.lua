@@ -4,7 +4,9 @@
 -- KEYS  1 the hash of all records  2 the evidence
 -- ARGV  1 provider  2 channel  3 channel of streaks  4 latest store time at which this still counts (0: any time)
 --       5 base epoch  6 worker  7 age of its latest success (-1: none)  8 open_for  (milliseconds)
---       9 rounds  10 threshold  11 window (milliseconds)  12 quorum  13… ages of its failures in a row (milliseconds)
+--       9 rounds  10 threshold  11 window (milliseconds)  12 quorum
+--       13 store time at which this was sent, or a little later (0: unknown): the ages count from then
+--       14… ages of its failures in a row (milliseconds)
 -- Returns {1 opened | 0 noted | -1 too late, nothing was done; the record held now; store time; failures that stand}
 
 local now_ms = store_time_ms()
@@ -17,7 +19,7 @@ if tonumber(ARGV[5]) ~= stored.epoch or stored.state == 'OPEN' then
   return {0, record_text(stored), now_ms, 0}
 end
 
-local worker, ok_age_ms = ARGV[6], tonumber(ARGV[7])
+local worker, ok_age_ms, told_ms = ARGV[6], tonumber(ARGV[7]), told_at_ms(tonumber(ARGV[13]), now_ms)
 local threshold, window_ms, quorum = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local held = held_evidence(KEYS[2], stored.epoch, now_ms)
 
@@ -44,11 +46,11 @@ end
 
 local before = tally()
 if ok_age_ms >= 0 then
-  held.ok_at_ms = math.max(held.ok_at_ms, now_ms - ok_age_ms)
+  held.ok_at_ms = math.max(held.ok_at_ms, told_ms - ok_age_ms)
 end
 held.failures[worker] = {}
-for i = 13, #ARGV do
-  table.insert(held.failures[worker], now_ms - tonumber(ARGV[i]))
+for i = 14, #ARGV do
+  table.insert(held.failures[worker], told_ms - tonumber(ARGV[i]))
 end
 local after = tally()
 

@@ -6,7 +6,7 @@
 --       4 base epoch  5 state  6 reason  7 worker  8 age of the evidence  9 open_for  (milliseconds)
 --       10 failure_count  11 rounds  12 forced (1 or 0)  13 mode  14 held_for (milliseconds)  15 note
 --       16 quorum  17 how long a vote stands beyond open_for (milliseconds)
---       18 store time at which this was sent, or a little later (0: unknown); what it took from then on ages it
+--       18 store time at which this was sent, or a little later (0: unknown): the age counts from then
 -- Returns {1 accepted | 0 the stored record stands | 2 it stands, and this was noted as a vote | -1 too late, nothing
 --          was compared; the record held now; store time}
 
@@ -19,9 +19,8 @@ if latest_ms > 0 and now_ms > latest_ms then
   return {-1, record_text(stored), now_ms}
 end
 
-local sent_ms = tonumber(ARGV[18])
-local on_its_way_ms = sent_ms > 0 and math.max(0, now_ms - sent_ms) or 0
-local base, state, seen_ms = tonumber(ARGV[4]), ARGV[5], now_ms - on_its_way_ms - tonumber(ARGV[8])
+local base, state = tonumber(ARGV[4]), ARGV[5]
+local seen_ms = told_at_ms(tonumber(ARGV[18]), now_ms) - tonumber(ARGV[8])
 
 local forced, held = ARGV[12] == '1', is_held(stored, now_ms)
 

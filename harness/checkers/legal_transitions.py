@@ -8,8 +8,9 @@
 * What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word. It ends by
   its worker's clock: left out are workers whose clock a fault has moved.
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
-  after it was reset there, but before the store knew of any closing) needs as many failures, counted over
-  all workers since one of them last closed the provider; and as many workers as the quorum asks, if none has voted.
+  after it was reset there, but before the store knew of any closing, or after it forgot) needs as many failures,
+  counted over all workers since one of them last closed the provider; and as many workers as the quorum asks, if none
+  has voted.
 * Only where a quorum is asked for may a change be private, and only a worker's own.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 import math
 
 from flexiai.core.circuit import Cause, Mode, State
-from flexiai.events import Transition
+from flexiai.events import RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 
@@ -96,7 +97,7 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         before = [c for c in changes if c.t <= record.t]
         since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
         own = [c for c in before if c.t >= since and c.to is State.OPEN]
-        late = [c for c in before if c.t >= closed and c.to is State.OPEN]
+        late = [c for c in before if (c.t >= closed or _forgot(case, closed, record)) and c.to is State.OPEN]
         if any(c.worker == record.origin for c in (*own, *late)):
             continue
         tally.checked += 1
@@ -106,6 +107,11 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         if few or sum(told) < case.scenario.breaker.failure_threshold:
             text = f"{provider} was opened by the fleet's evidence of {sum(told)} failures, of {workers} workers"
             tally.violate(record.t, text, record, worker=record.origin, provider=provider)
+
+
+def _forgot(case: Case, closed: float, record: RecordApplied) -> bool:
+    """Whether the store may have lost, since it said so, that the provider was closed: then it takes any opening."""
+    return not record.reported and any(w.fault.forgets and w.span.meets(closed, record.t) for w in case.redis_windows)
 
 
 def _edge(change: Transition, before: State, tally: Tally) -> None:

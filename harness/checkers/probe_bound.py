@@ -5,7 +5,8 @@
   that outlives its round (another probe of it has failed) is no longer a probe of this one.
 * The bound per worker holds always; in HALF_OPEN nothing but probes may be sent.
 * The bound over workers holds for probes during which no fault stood between their worker and Redis, the worker was
-  not frozen, and Redis had not just lost what it held (the lease goes with the rest).
+  not frozen, nor its clock moved (one set back stops its timers, as if it were frozen: a lease may end meanwhile), and
+  Redis had not just lost what it held (the lease goes with the rest).
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ def _with_redis(case: Case, probe: Attempt, life: Span) -> bool:
     worker, since = probe.started.worker, life.start - case.bounds.lease
     until = min(life.end, case.end)
     lost = (w.span for w in case.redis_windows if w.fault.forgets)
+    clocks = (Span(w.start, w.over) for w in case.windows if w.fault.of == "clock" and w.touches(case.lives[worker]))
     return not (
         meets_any(case.cuts[worker], life.start, until)
         or meets_any(lost, since, until)
+        or meets_any(clocks, since, until)
         or case.lives[worker].paused(since, until)
     )
 

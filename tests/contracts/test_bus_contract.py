@@ -25,7 +25,7 @@ from harness.real.redis_server import RedisServer
 from tests.contracts.bus_contract import Rule, each_rule, sit
 from tests.contracts.redis_twins import SimWire, free_sim
 
-Step = tuple[Proposal, int, int] | tuple[Report, Terms, int] | Circuit
+Step = tuple[Proposal, int, int, int] | tuple[Report, Terms, int, int] | Circuit
 
 _prefixes = itertools.count()
 
@@ -106,11 +106,13 @@ _reports = st.builds(
     rounds=_small,
 )
 _terms = st.builds(Terms, threshold=st.integers(1, 4), window_ms=st.integers(1, 8), quorum=st.integers(1, 3))
+_ways = st.integers(-3, 3)
 _steps = st.lists(
     st.one_of(
-        st.tuples(_proposals, st.integers(0, 3), st.integers(0, 3)),  # proposal, its age, time that passes before
-        st.tuples(_reports, _terms, st.integers(0, 3)),
-        st.tuples(_reports, _terms, st.integers(0, 3)),
+        # proposal, its age, time that passes before, time on its way (below 0: as told, it was sent later than now)
+        st.tuples(_proposals, st.integers(0, 3), st.integers(0, 3), _ways),
+        st.tuples(_reports, _terms, st.integers(0, 3), _ways),
+        st.tuples(_reports, _terms, st.integers(0, 3), _ways),
         _circuits,
     ),
     min_size=1,
@@ -149,10 +151,10 @@ class Frozen:
     def _keys(self) -> tuple[str, str]:
         return (f"{self.key}:evidence", f"{self.key}:streak")
 
-    def report(self, r: Report, terms: Terms, now_ms: int) -> tuple[int, Circuit, int, bool]:
+    def report(self, r: Report, terms: Terms, now_ms: int, sent_ms: int = 0) -> tuple[int, Circuit, int, bool]:
         return self.run(
             scripts.REPORT, now_ms, "streaks", 0, r.base, r.worker, -1 if r.ok_ms is None else r.ok_ms, r.open_for_ms, r.rounds,
-            terms.threshold, terms.window_ms, terms.quorum, *r.failed_ms, keys=self._keys,
+            terms.threshold, terms.window_ms, terms.quorum, sent_ms, *r.failed_ms, keys=self._keys,
         )  # fmt: skip
 
     def forget(self) -> None:
@@ -198,18 +200,25 @@ def agree(store: Frozen, steps: list[Step]) -> None:
             answer = store.restore(step, now_ms)
         else:
             now_ms += step[2]
+            way_ms, sent_ms = max(0, step[3]), now_ms - step[3]
             if isinstance(step[0], Report):
                 report = replace(step[0], base=held.epoch if step[0].base == _T0_MS else step[0].base)
-                evidence, new, begun = hear(evidence, held, report, step[1], now_ms)
+                evidence, new, begun = hear(evidence, held, aged(report, way_ms), step[1], now_ms)
                 stands = report.base == held.epoch and held.state is State.CLOSED
                 failures = new.failure_count if new else evidence.count if stands else 0
-                answer = store.report(report, step[1], now_ms)
+                answer = store.report(report, step[1], now_ms, sent_ms)
             else:
-                evidence, new, noted = judge(evidence, held, step[0], step[1], now_ms)
-                answer = store.propose(step[0], step[1], now_ms)
+                evidence, new, noted = judge(evidence, held, step[0], step[1] + way_ms, now_ms)
+                answer = store.propose(step[0], step[1], now_ms, sent_ms=sent_ms)
         held = new or held
         assert answer == (NOTED if noted else int(new is not None), held, failures, begun)
     store.forget()
+
+
+def aged(report: Report, by_ms: int) -> Report:
+    """What a report tells once it was on its way for so long."""
+    ok_ms = None if report.ok_ms is None else report.ok_ms + by_ms
+    return replace(report, failed_ms=tuple(ms + by_ms for ms in report.failed_ms), ok_ms=ok_ms)
 
 
 def parsed(reply: bytes) -> Any:
@@ -237,15 +246,13 @@ def test_rubbish_in_the_store_gives_way_to_the_first_proposal(any_redis: RedisSe
     store.forget()
 
 
-@given(steps=st.lists(st.tuples(_proposals, st.integers(0, 3), st.integers(-3, 3)), min_size=1, max_size=5))
-def test_what_a_proposal_was_on_its_way_for_ages_its_evidence(steps: list[tuple[Proposal, int, int]]) -> None:
-    store, held, evidence = Frozen(None), Circuit(), Evidence()
-    for proposal, age_ms, on_its_way_ms in steps:
-        age_then_ms = age_ms + max(0, on_its_way_ms)
-        evidence, new, noted = judge(evidence, held, proposal, age_then_ms, _T0_MS)
-        held = new or held
-        answer = store.propose(proposal, age_ms, _T0_MS, sent_ms=_T0_MS - on_its_way_ms)
-        assert answer[:2] == (NOTED if noted else int(new is not None), held)
+def test_without_a_time_of_sending_ages_count_from_the_arrival() -> None:
+    store = Frozen(None)
+    report = Report(0, "w", failed_ms=(5,), ok_ms=None, open_for_ms=100)
+    assert store.report(report, Terms(threshold=1, window_ms=1000), _T0_MS)[1].since_ms == _T0_MS - 5
+    store.forget()
+    proposal = Proposal(base=0, state=State.OPEN, reason=Cause.FAILURE_RATE, worker="w", seen_at=0.0)
+    assert store.propose(proposal, 5, _T0_MS)[1].since_ms == _T0_MS - 5
     store.forget()
 
 

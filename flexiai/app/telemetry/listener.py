@@ -190,7 +190,8 @@ class Telemetry:
         self._proposals[event.provider] = event.t
 
     def _applied(self, event: RecordApplied) -> None:
-        if event.via == "reply" and (sent := self._proposals.pop(event.provider, None)) is not None:
+        proposed = event.via == "reply" and not event.reported
+        if proposed and (sent := self._proposals.pop(event.provider, None)) is not None:
             self._observe(c.PROPOSAL, event.t - sent)
         if not self._decisions.is_own(event):
             self._observe(c.SYNC_LATENCY, event.age_s, event.via)

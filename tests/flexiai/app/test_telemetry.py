@@ -325,6 +325,16 @@ def test_the_stores_answer_is_timed() -> None:
     assert worker.scrape()[("flexiai_sync_proposal_seconds_count", ())] == 1
 
 
+def test_the_answer_to_a_report_is_not_the_one_that_a_proposal_waits_for() -> None:
+    worker = Worker(None)
+    worker.telemetry(ProposalSent(t=1.0, worker="w", provider="openai", state=State.OPEN, base=0))
+    worker.telemetry(record(t=1.1, via="reply", accepted=True, reported=True))
+    worker.telemetry(record(t=1.5, via="reply", epoch=2))
+    samples = worker.scrape()
+    assert samples[("flexiai_sync_proposal_seconds_count", ())] == 1
+    assert samples[("flexiai_sync_proposal_seconds_sum", ())] == 0.5
+
+
 def test_every_family_is_told_with_its_type_and_its_meaning() -> None:
     text = exposition(*Worker(None).instance.readings(), 1.0)
     for family in c.FAMILIES:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome, Trouble
 from flexiai.events import (
     AttemptEnded,
     AttemptStarted,
+    EvidenceSent,
     OperatorActed,
-    ProposalFailed,
     ProposalSent,
     RequestEnded,
     RequestStarted,
@@ -175,12 +176,45 @@ class TestEvidenceAge:
         finding = story.check("evidence-age")
         assert (finding.verdict, finding.checked) == ("pass", 2), finding.violations
 
-    def test_what_others_evidence_opened_after_the_own_proposal_had_failed_is_not_of_its_age(self):
-        story = self.record(5900).add(ProposalSent(t=8.1, worker="w2", provider="a", state=O, base=0))
-        failed = ProposalFailed(t=8.2, worker="w2", provider="a", error="refused")
-        assert story.check("evidence-age").verdict == "fail"
-        finding = story.add(failed).check("evidence-age")
+    def test_what_a_fault_held_on_its_way_is_no_younger_for_that(self):
+        cut = {"at": "3s", "for": "6s", "target": "redis", "inject": "partition"}
+        held = (
+            Story(cut).fault().opens("w2", 1.0).told("w2", 1.01, 1, origin="w2", via="reply", accepted=True, since_ms=0)
+        )
+        held.opens("w1", 8.2).add(ProposalSent(t=8.2, worker="w1", provider="a", state=O, base=0))
+        late = held.told("w1", 9.0, 2, via="reply", accepted=True, since_ms=8000).check("evidence-age")
+        assert "0.80 s later" in late.violations[0].text
+
+    def test_who_does_not_know_the_stores_clock_yet_may_be_taken_for_younger(self):
+        def opened(up_at: float) -> str:
+            story = Story(workers=("w1",)).joins("w2", 4.0, slot=2, synced=False).up("w2", up_at)
+            story.opens("w1", 1.0).told("w1", 1.01, 1, via="reply", accepted=True, since_ms=0)
+            story.opens("w2", 5.0).add(ProposalSent(t=5.0, worker="w2", provider="a", state=O, base=0))
+            return (
+                story.told("w2", 5.9, 2, origin="w2", via="reply", accepted=True, since_ms=4850)
+                .check("evidence-age")
+                .verdict
+            )
+
+        assert opened(5.9) == "pass"
+        assert opened(4.5) == "fail"
+
+    def test_a_drain_tells_the_state_as_it_stands_and_is_no_news_of_it(self):
+        spoken = OperatorActed(t=8.0, worker="w2", provider="a", action="drain", for_s=5.0)
+        finding = self.record(-900).add(spoken).check("evidence-age")
         assert (finding.verdict, finding.checked) == ("pass", 1)
+        assert self.record(-900).check("evidence-age").verdict == "fail"
+
+    @pytest.mark.parametrize(("since_s", "said"), [(5.1, ""), (3.1, ""), (5.9, "0.80 s later"), (2.3, "-0.80 s later")])
+    def test_what_a_report_opened_is_of_the_last_failure_that_the_store_knew_of(self, since_s, said):
+        story = Story().opens("w3", 1.0).told("w3", 1.01, 1, origin="w3", via="reply", accepted=True, since_ms=0)
+        story.asks("w1", 2.0, ("a", FAILED)).asks("w2", 3.0, ("a", FAILED)).asks("w1", 5.0, ("a", FAILED))
+        story.add(EvidenceSent(t=3.2, worker="w2", provider="a", base=1, failures=1))
+        since_ms = round(1000 * since_s) - 1000
+        told = story.told("w2", 6.0, 2, origin="w2", via="reply", accepted=True, reported=True, since_ms=since_ms)
+        finding = told.check("evidence-age")
+        assert finding.checked == 2
+        assert [v.text.split(" saw it ")[1].startswith(said) for v in finding.violations] == ([True] if said else [])
 
     def test_without_records_there_is_nothing_to_check(self):
         assert row(Story(), FAILED).check("evidence-age").why == "vacuous"

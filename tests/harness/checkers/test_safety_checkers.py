@@ -246,6 +246,19 @@ class TestLegalTransitions:
         story.told("w1", 3.2, 5, move=(C, O), via="reply", accepted=True)
         assert story.check("legal-transitions").verdict == verdict
 
+    @pytest.mark.parametrize(
+        ("lost_at", "more", "verdict"),
+        [("3.15s", {}, "pass"), ("3.05s", {}, "fail"), ("3.15s", {"reported": True}, "fail")],
+    )
+    def test_a_store_that_forgot_takes_an_opening_from_before_what_it_forgot(self, lost_at, more, verdict):
+        flush = {"at": lost_at, "target": "redis", "inject": "flush"}
+        story = Story(flush).fault().asks("w1", 1, ("a", FAILED)).asks("w1", 1.5, ("a", FAILED)).opens("w1", 2)
+        story.asks("w2", 1, ("a", FAILED)).asks("w2", 1.5, ("a", FAILED)).opens("w2", 2)
+        story.moves("w2", 3, O, H, Cause.PROBE_GRANTED).moves("w2", 3.1, H, C, Cause.PROBE_SUCCEEDED)
+        story.told("w2", 3.11, 4, C, origin="w2", via="reply", accepted=True)
+        story.told("w1", 3.2, 5, via="reply", accepted=True, **more)
+        assert story.check("legal-transitions").verdict == verdict
+
     def test_nothing_is_private_without_a_quorum_nor_by_what_the_fleet_says(self):
         def private(cause, **more):
             story = (
@@ -311,6 +324,13 @@ class TestProbeBound:
         story = self._half_open("w1", "w2", faults=(kill,)).fault()
         story.serves("w1", 36, probe=True).serves("w2", 36.05, probe=True)
         assert story.check("probe-bound").verdict == "pass"
+
+    @pytest.mark.parametrize(("on", "way", "verdict"), [("w1", "behind", "pass"), ("w3", "behind", "fail")])
+    def test_a_worker_whose_clock_was_moved_may_outlive_its_lease(self, on, way, verdict):
+        jump = {"at": "35.6s", "target": "clock", "inject": "jump", "by": "9s", "way": way, "workers": f"1.{on[1]}"}
+        story = self._half_open("w1", "w2", faults=(jump,)).fault(on=(on,))
+        story.serves("w1", 44, probe=True).serves("w2", 44.05, probe=True)
+        assert story.check("probe-bound").verdict == verdict
 
     def test_two_probes_of_one_worker_are_a_breach_even_without_redis(self):
         kill = {"at": "33s", "for": "9s", "target": "redis", "inject": "kill"}
