@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import AttemptEnded, Event, EvidenceSent, OperatorActed, ProposalSent, RecordApplied, Transition
+from flexiai.events import AttemptEnded, EvidenceSent, OperatorActed, ProposalSent, RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.index import Key
@@ -37,7 +37,7 @@ class _Seen(NamedTuple):
     after: float
     by: float
     told: float
-    proof: Event
+    proof: Transition | AttemptEnded
 
 
 def look(case: Case, tally: Tally) -> None:
