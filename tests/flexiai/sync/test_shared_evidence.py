@@ -344,7 +344,7 @@ def test_what_opens_is_what_nobody_could_know_to_be_no_streak(steps: list[tuple[
             record = store.records.get("p")
             if record is None:
                 return
-            opened_at = record.epoch / 1000 - AHEAD_S  # an epoch is the store's time
+            opened_at = (record.epoch + 1) / 1000 - AHEAD_S  # an epoch is the store's time, cut to a millisecond
             local = any(w.seen(ProposalSent) for w in workers)
             first = sorted(t for t, works in made if not works and t <= opened_at)[-RULES.failure_threshold]
             heard_of = first + 3 * MOST_S + SPACING_S  # its report, and the notice
