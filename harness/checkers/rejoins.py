@@ -4,7 +4,8 @@ An occasion is a worker, alive to the end, that
 
 * said so (SyncDown), or was ready without the store (WorkerReady, not synced); or
 * must have lost it: Redis was killed or restarted while it lived, or a pause or partition cut it off for longer than
-  it takes to notice a dead subscription. Not to notice is to be deaf.
+  it takes to notice a dead subscription, while its event loop ran (one that is blocked notices nothing, and then finds
+  the answers). Not to notice is to be deaf.
 
 It needs a SyncUp after the loss (for a fault: after the fault began), by `rejoin` after the last thing that stood in
 its way was over: a Redis fault, a pause, or a clock that was set back. (No monotonic clock is, on a real host; the
@@ -19,6 +20,7 @@ from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.lives import Life
 from harness.checkers.windows import Window
+from harness.faults import WorkerBlock
 
 
 def look(case: Case, tally: Tally) -> None:
@@ -59,7 +61,9 @@ def _must_notice(case: Case, life: Life, window: Window) -> bool:
         return False
     if life.paused(window.start, window.end):
         return False
-    long = window.end - window.start > case.bounds.notice + SLACK_S
+    blocked = (w for w in case.windows if isinstance(w.fault, WorkerBlock) and w.touches(life))
+    blind_s = sum(max(0.0, min(w.end, window.end) - max(w.start, window.start)) for w in blocked)
+    long = window.end - window.start - blind_s > case.bounds.notice + SLACK_S
     return window.fault.name in ("kill", "restart") or (window.fault.name in ("pause", "partition") and long)
 
 

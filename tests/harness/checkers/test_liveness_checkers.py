@@ -110,6 +110,15 @@ class TestRejoins:
     def test_a_short_pause_need_not_be_noticed(self):
         assert Story(PAUSE | {"for": "1s"}, workers=("w1",)).fault().check("rejoins").why == "vacuous"
 
+    def test_a_worker_whose_loop_stood_still_meanwhile_could_not_notice(self):
+        def blocked(for_s: str, on: str = "1.1") -> Story:
+            block = {"at": "10s", "for": for_s, "target": "worker", "inject": "block", "workers": on}
+            return Story(PAUSE, block, workers=("w1",)).fault(0).fault(1, on=("w1",) if on == "1.1" else ("w2",))
+
+        assert blocked("9s").check("rejoins").why == "vacuous"
+        assert blocked("1s").check("rejoins").verdict == "fail"
+        assert blocked("9s", on="1.2").check("rejoins").verdict == "fail"
+
     def test_a_partition_concerns_those_it_cuts_off(self):
         cut = {"at": "10s", "for": "9s", "target": "redis", "inject": "partition", "workers": "1.1"}
         assert Story(cut).fault(on=("w1",)).check("rejoins").checked == 1
