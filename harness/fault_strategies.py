@@ -71,7 +71,7 @@ class Faults:
 
     def of(self, world: Scenario, until_s: float) -> SearchStrategy[tuple[Fault, ...]]:
         """Faults for a scenario, in time order, all over by `until_s`, that can be beside each other."""
-        kinds = [kind for kind in self.plan.faults.chosen if fits(kind, world.topology)]
+        kinds = [kind for kind in self.plan.faults.chosen if fits(kind, world)]
         least, most = (int(n) if kinds else 0 for n in self.plan.faults.count.numbers)
         one = st.sampled_from(kinds or [Fault]).flatmap(lambda kind: self.one(kind, world, until_s))
         slots = [one] * least + [st.none() | one] * (most - least)  # not a list: a slot is emptied by a single choice

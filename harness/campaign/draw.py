@@ -4,13 +4,16 @@ Rules
 -----
 * What is drawn is a document as a scenario file has it, then validated: every drawn scenario can be written to a file.
 * Swarm: each seed may use only some kinds of fault, since rare combinations hide behind common ones.
-* Faults flock: one often begins where another begins or ends.
-* All faults are over when the safety phase is; the liveness phase sees a world in which everything works.
+* Faults flock: one often begins where another begins or ends, or waits for what another brings about.
+* All faults are over when the safety phase is; the liveness phase sees a world in which everything works. What has not
+  come by then does not come any more.
+* Most faults are drawn again until there is an occasion for them to show something (harness.campaign.occasions).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from random import Random
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,10 +21,13 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from harness.campaign.anchors import ROLES, Anchor, anchors
+from harness.campaign.occasions import Drawn, Occasions, takes_answers, touches_decisions
 from harness.campaign.plan import FaultsPlan, Plan, Section
 from harness.checkers.bounds import Bounds
-from harness.faults import COMMON, Fault, Some, joins_twice, overlap
-from harness.scenario import Scenario, Topology
+from harness.fault_times import may_meet
+from harness.faults import ALL, COMMON, OF_FAULTS, Fault, Moment, OperatorOpen, ProviderStall, Some, joins_twice
+from harness.scenario import OpenLoad, Scenario
 from harness.units import format_duration, parse_duration, parse_share
 
 EARLIEST_S = 0.2
@@ -37,6 +43,22 @@ PARTIAL = 0.3
 """The share of faults that hit only a part of what they could."""
 
 TRIES = 20
+PATIENCE = 8
+"""So many draws, until what has no occasion is taken too."""
+
+CARELESS = 0.1
+"""The share of faults for which no occasion is looked for: what seems to be out of place may find what nobody thought
+of."""
+
+ROOM_S = 0.2
+"""What waits for an event needs so much time after it."""
+
+GAPS = 1.5
+"""After a provider that was taken away may be probed again, so many requests for each worker are awaited at least."""
+
+LAST_S = 1.0
+"""How long the last requests take that show whether a worker has found back."""
+
 INSTANCE, FIRST_LATE = "instance", 2
 """The parameter that names an instance, and the first that may join late."""
 
@@ -51,8 +73,22 @@ def draw(plan: Plan, seed: int) -> Scenario:
     scenario = Scenario.model_validate(document | {"duration": format_duration(safety_s + liveness_s)})
     if rng.random() < plan.settled:
         liveness_s = max(liveness_s, settled_s(scenario))
-    faults = _Faults(plan.faults, scenario, safety_s, rng).draw()
-    return scenario.model_copy(update={"duration": round(safety_s + liveness_s, 3), "faults": faults})
+    faults = _Faults(plan.faults, scenario, safety_s, seed, rng).draw()
+    load = scenario.load
+    if any(isinstance(fault, OperatorOpen) or takes_answers(type(fault)) for fault in faults):
+        liveness_s = max(liveness_s, found_again_s(scenario))
+        load += _last_words(plan, scenario, safety_s + liveness_s, rng)
+    duration = round(safety_s + liveness_s, 3)
+    return scenario.model_copy(update={"duration": duration, "faults": faults, "load": load})
+
+
+def _last_words(plan: Plan, scenario: Scenario, until_s: float, rng: Random) -> tuple[OpenLoad, ...]:
+    """Some more requests for every worker, at the end."""
+    count = _whole(plan.load.last.draw(rng)) * len(scenario.topology.places)
+    if not count:
+        return ()
+    begins = format_duration(round(until_s - LAST_S, 3))
+    return (OpenLoad.model_validate({"arrival": "constant", "rate": f"{count / LAST_S:g}/s", "at": begins}),)
 
 
 def _world(plan: Plan, seed: int, rng: Random) -> Document:
@@ -118,55 +154,141 @@ def settled_s(scenario: Scenario) -> float:
     return round(bounds.settle + longest + bounds.recovery(longest) + 1.0, 1)
 
 
-def fits(kind: type[Fault], topology: Topology) -> bool:
-    """Whether a fleet has what the kind is put on: a second instance, for one that joins late."""
-    return INSTANCE not in kind.model_fields or topology.instances >= FIRST_LATE
+def found_again_s(scenario: Scenario) -> float:
+    """About how long it takes until every worker has asked again a provider that was taken away."""
+    rates = (load.rate if isinstance(load, OpenLoad) else load.users / load.pace for load in scenario.load)
+    gap_s = len(scenario.topology.places) / sum(rates)
+    breaker = scenario.breaker
+    return round(breaker.reset_timeout_s * (1 + breaker.reset_jitter) + GAPS * gap_s, 1)
+
+
+def fits(kind: type[Fault], scenario: Scenario) -> bool:
+    """Whether there is what the kind is put on: a second instance, for one that joins late; streams, to stall."""
+    if kind is ProviderStall:
+        return any(load.stream for load in scenario.load)
+    return INSTANCE not in kind.model_fields or scenario.topology.instances >= FIRST_LATE
 
 
 class _Faults:
     """The faults of a seed in the drawing, all over by `safety_s`."""
 
-    def __init__(self, plan: FaultsPlan, scenario: Scenario, safety_s: float, rng: Random) -> None:
-        self._plan, self._scenario, self._safety_s, self._rng = plan, scenario, safety_s, rng
-        self._drawn: list[Fault] = []
+    def __init__(self, plan: FaultsPlan, scenario: Scenario, safety_s: float, seed: int, rng: Random) -> None:
+        self._plan, self._scenario, self._safety_s, self._rng = plan, scenario, round(safety_s, 3), rng
+        self._occasions = Occasions(scenario, seed, self._safety_s)
+        self._drawn: list[Drawn] = []
 
     def draw(self) -> tuple[Fault, ...]:
-        """All of them, in time order."""
+        """All of them, in about the order in which they begin."""
         kinds = self._swarm()
-        for _ in range(_whole(self._plan.count.draw(self._rng)) if kinds else 0):
-            self._add(kinds)
-        return tuple(sorted(self._drawn, key=lambda f: f.at))
+        left = _whole(self._plan.count.draw(self._rng)) if kinds else 0
+        while left > 0:
+            left -= self._add(kinds, left)
+        return named([it.fault for it in sorted(self._drawn, key=lambda it: it.begins)])
 
     def _swarm(self) -> list[type[Fault]]:
-        chosen = [kind for kind in self._plan.chosen if fits(kind, self._scenario.topology)]
+        chosen = [kind for kind in self._plan.chosen if fits(kind, self._scenario)]
         some = [kind for kind in chosen if self._rng.random() < self._plan.swarm]
         return some or ([self._rng.choice(chosen)] if chosen else [])
 
-    def _add(self, kinds: list[type[Fault]]) -> None:
-        """One more, that can be beside the others; none, if that proves hard."""
-        for _ in range(TRIES):
-            fault = self._one(self._rng.choice(kinds))
-            if not any(overlap(fault, other, self._safety_s) or joins_twice(fault, other) for other in self._drawn):
-                self._drawn.append(fault)
-                return
+    def _add(self, kinds: list[type[Fault]], left: int) -> int:
+        """One more of at most `left`, that can be beside the others; none, if that proves hard. What needs an outage
+        brings it along. How many of the `left` that took."""
+        careless = self._rng.random() < CARELESS
+        for n in range(TRIES):
+            kind = self._rng.choice(kinds)
+            brings = touches_decisions(kind) and not careless and not self._occasions.decisions(self._drawn)
+            if brings and (left < 2 or not self._bring_outage()):
+                continue
+            for _ in range(PATIENCE):
+                it = self._one(kind, careless)
+                fits_in = careless or n >= PATIENCE or self._occasions.exist_for(it, [*self._drawn, it])
+                if fits_in and self._can_be(it.fault):
+                    self._drawn.append(it)
+                    return 1 + brings
+        return 1
 
-    def _one(self, kind: type[Fault]) -> Fault:
+    def _bring_outage(self) -> bool:
+        """One more, that opens the best provider; False if that proves hard."""
+        outages = [kind for kind in self._plan.chosen if takes_answers(kind)]
+        for _ in range(TRIES if outages else 0):
+            it = self._one(self._rng.choice(outages), careless=False)
+            if self._can_be(it.fault) and self._occasions.opened(it, [*self._drawn, it]) is not None:
+                self._drawn.append(it)
+                return True
+        return False
+
+    def _can_be(self, fault: Fault) -> bool:
+        """Whether it can be beside those that are drawn already."""
+        others = [it.fault for it in self._drawn]
+        return not any(
+            joins_twice(fault, other) or may_meet(fault, other, [*others, fault], self._safety_s) for other in others
+        )
+
+    def _one(self, kind: type[Fault], careless: bool) -> Drawn:
         """A fault of that kind; drawn again while its parameters contradict each other."""
         for _ in range(TRIES):
-            document = self._document(kind)
+            document = {"target": self._target(kind), "inject": kind.name, "at": 0, **self._parameters(kind)}
             try:
-                return kind.model_validate(document)
+                fault = kind.model_validate(document | {"id": f"f{len(self._drawn) + 1}"})
             except ValidationError as error:
                 refused = error
+            else:
+                return self._timed(fault, careless)
         raise ValueError(f"{kind.of}/{kind.name} cannot be drawn as {document}: {refused}") from refused
 
-    def _document(self, kind: type[Fault]) -> Document:
-        document = {"target": self._target(kind), "inject": kind.name, **self._parameters(kind)}
-        lasts_s = 0.0 if kind.instant else self._lasts_s()
-        document["at"] = format_duration(self._when(lasts_s))
-        if not kind.instant:
-            document["for"] = format_duration(lasts_s)
-        return document
+    def _timed(self, fault: Fault, careless: bool) -> Drawn:
+        """The fault, in its time: at one, or after something."""
+        lasts_s = 0.0 if fault.instant else self._lasts_s(fault, careless)
+        anchor = self._anchor() if self._rng.random() < self._plan.after else None
+        times: Document = {"at": self._when(type(fault), lasts_s)}
+        begins = times["at"]
+        if anchor is not None:
+            room_s = self._safety_s - anchor.at
+            wait_s = round(min(_seconds(self._plan.wait.draw(self._rng)), room_s / 2), 3)
+            lasts_s, begins = round(min(lasts_s, room_s - wait_s), 3), anchor.at + wait_s
+            times = {"at": wait_s, "after": _moment(anchor), "until_": self._safety_s} | self._role(fault, anchor)
+        if not fault.instant:
+            times["for_"] = lasts_s
+        times |= self._again(fault, begins, lasts_s) or self._sooner(fault, begins, lasts_s, times)
+        ends = self._safety_s if "every" in times else begins + lasts_s
+        return Drawn(fault.model_copy(update=times), begins, ends)
+
+    def _anchor(self) -> Anchor | None:
+        """Something to wait for, that should come in time; the events are as likely as one another."""
+        possible = [
+            anchor
+            for anchor in anchors(self._scenario, self._occasions, self._drawn)
+            if anchor.event in self._plan.events and anchor.at + ROOM_S <= self._safety_s
+        ]
+        if not possible:
+            return None
+        event = self._rng.choice(list(dict.fromkeys(anchor.event for anchor in possible)))
+        return self._rng.choice([anchor for anchor in possible if anchor.event == event])
+
+    def _role(self, fault: Fault, anchor: Anchor) -> Document:
+        """Often it is put on who did what it waits for."""
+        role = ROLES.get(anchor.event)
+        if role is None or not isinstance(fault.workers_choice, Some) or self._rng.random() >= self._plan.roles:
+            return {}
+        return {"workers": Some(text=role, role=role)}
+
+    def _again(self, fault: Fault, begins: float, lasts_s: float) -> Document:
+        """It comes again and again, punctually or not, if there is room for that."""
+        if INSTANCE in type(fault).model_fields or self._rng.random() >= self._plan.every:
+            return {}
+        gap_s = round(_seconds(self._plan.gap.draw(self._rng)), 3)
+        if begins + lasts_s + gap_s + lasts_s > self._safety_s:
+            return {}
+        late = self._rng.random() < 0.5
+        jitter = {"jitter": round(gap_s / 2, 3)} if late else {}
+        return {"every": round(lasts_s + gap_s, 3), "until_": self._safety_s} | jitter
+
+    def _sooner(self, fault: Fault, begins: float, lasts_s: float, times: Document) -> Document:
+        """It may end with something that happens meanwhile."""
+        if fault.instant or fault.planned or "after" in times or self._rng.random() >= self._plan.ends:
+            return {}
+        anchor = self._anchor()
+        return {"until_": _moment(anchor)} if anchor is not None and begins < anchor.at < begins + lasts_s else {}
 
     def _target(self, kind: type[Fault]) -> str:
         """The better a provider, the more likely: what nobody asks cannot break."""
@@ -175,16 +297,21 @@ class _Faults:
         providers = self._scenario.ordered_providers
         return f"provider/{providers[int(len(providers) * self._rng.random() ** 2)].name}"
 
-    def _lasts_s(self) -> float:
-        return round(min(_seconds(self._plan.lasting.draw(self._rng)), self._safety_s - EARLIEST_S), 3)
+    def _lasts_s(self, fault: Fault, careless: bool) -> float:
+        """As the plan says; long enough to be met by requests, if the plan allows that."""
+        longest_s = self._plan.lasting.numbers[1]
+        needed_s = 0.0 if careless else min(self._occasions.lasting_s(fault), longest_s)
+        return round(min(max(_seconds(self._plan.lasting.draw(self._rng)), needed_s), self._safety_s - EARLIEST_S), 3)
 
-    def _when(self, lasts_s: float) -> float:
+    def _when(self, kind: type[Fault], lasts_s: float) -> float:
         latest = max(EARLIEST_S, self._safety_s - lasts_s)
         at = self._rng.uniform(EARLIEST_S, latest)
-        if self._drawn and self._rng.random() < FLOCKING:
+        decided = self._occasions.decisions(self._drawn) if touches_decisions(kind) else []
+        if decided:
+            at = self._rng.choice(decided) + self._rng.uniform(-lasts_s, 0.0 if lasts_s else NEAR_S[1])
+        elif self._drawn and self._rng.random() < FLOCKING:
             other = self._rng.choice(self._drawn)
-            edge = other.at if self._rng.random() < 0.5 else other.until(self._safety_s)
-            at = edge + self._rng.uniform(*NEAR_S)
+            at = (other.begins if self._rng.random() < 0.5 else other.ends) + self._rng.uniform(*NEAR_S)
         return round(min(max(at, EARLIEST_S), latest), 3)
 
     def _parameters(self, kind: type[Fault]) -> Document:
@@ -200,7 +327,7 @@ class _Faults:
         """A parameter that the plan says nothing of; None: its default."""
         readers = [getattr(m, "func", None) for m in field.metadata]
         if field.annotation is Some:
-            return self._workers()
+            return self._workers(all_=field.default is ALL)
         if name == INSTANCE:
             return self._rng.randint(FIRST_LATE, self._scenario.topology.instances)
         if get_origin(field.annotation) is Literal:
@@ -211,11 +338,24 @@ class _Faults:
             return None
         return self._plan.amount.draw(self._rng) if parse_duration in readers else yaml.safe_load(kind.example)[name]
 
-    def _workers(self) -> str:
+    def _workers(self, *, all_: bool) -> str:
+        """Some; often all, unless it is one worker who is told what the others are to hear of."""
         count = len(self._scenario.topology.places)
-        if self._rng.random() < PARTIAL:
+        if all_ and self._rng.random() < PARTIAL:
             return "all"
         return f"{self._rng.randint(1, max(1, count - 1))} of {count}"
+
+
+def named(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    """Faults, of which only those keep an id that others speak of."""
+    meant = {m.fault for fault in faults for m in (fault.after, fault.until_) if isinstance(m, Moment)}
+    return tuple(f if f.id in meant else f.model_copy(update={"id": None}) for f in faults)
+
+
+def _moment(anchor: Anchor) -> Moment:
+    if anchor.provider is not None:
+        return Moment(event=anchor.event, provider=anchor.provider)
+    return Moment(event=anchor.event, fault=anchor.brought.fault.id if anchor.event in OF_FAULTS else None)
 
 
 def _seconds(value: Any) -> float:

@@ -10,13 +10,13 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, Settings, SyncConfig
 from harness.campaign.spread import Amounts, Counts, Durations, Numbers, Rates, Shares, Spread
-from harness.faults import COMMON, KINDS, Fault
+from harness.faults import COMMON, KINDS, EventName, Fault
 from harness.scenario import Part, Scenario
 from harness.units import Fraction
 from harness.yaml_file import Loc, ScenarioError, Source, did_you_mean, path_of, read
@@ -55,7 +55,8 @@ class RedisPlan(Part):
 
 class LoadPlan(Part):
     """The load. `closed`: the share of seeds whose load are users that wait for their answers; `stream`, `cancel`: the
-    share of a seed's requests that are streams, or whose senders leave on the way."""
+    share of a seed's requests that are streams, or whose senders leave on the way; `last`: so many requests for each
+    worker in the last second of a seed that took a provider away: whoever is asked nothing more shows nothing."""
 
     arrival: Spread = _spread(["poisson", "constant"])
     rate: Rates = _spread("2/s..4/s")
@@ -63,6 +64,7 @@ class LoadPlan(Part):
     users: Counts = _spread("2..6")
     stream: Shares = _spread("0%")
     cancel: Shares = _spread("0%")
+    last: Amounts = _spread("0")
 
 
 class FaultsPlan(Part):
@@ -73,6 +75,13 @@ class FaultsPlan(Part):
     swarm       the share of the kinds that a seed may use at all
     amount      what durations among parameters are drawn from that nothing is said of
     parameters  of a kind: what its parameters are drawn from; others keep their defaults
+    after       the share that waits for something that another fault brings about
+    events      what they may wait for
+    wait        how long after that they begin
+    roles       of those on workers that wait for it: the share put on whoever did it (`opener`, `probe_holder`)
+    ends        the share of those that last that may end sooner, with what another fault brings about
+    every       the share that comes again and again
+    gap         how long one that comes again is away; half of them are late by up to half of it
     """
 
     count: Amounts = _spread("1..4")
@@ -82,6 +91,13 @@ class FaultsPlan(Part):
     lasting: Durations = Field(_spread("300ms..3s"), alias="for")
     amount: Durations = _spread("20ms..800ms")
     parameters: dict[str, dict[str, Spread]] = Field({})
+    after: Fraction = 0.0
+    events: tuple[EventName, ...] = Field(get_args(EventName), min_length=1)
+    wait: Durations = _spread("1ms..500ms")
+    roles: Fraction = 0.5
+    ends: Fraction = 0.0
+    every: Fraction = 0.0
+    gap: Durations = _spread("100ms..1s")
 
     @property
     def chosen(self) -> tuple[type[Fault], ...]:

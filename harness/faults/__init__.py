@@ -10,7 +10,7 @@ from harness.faults import clock, network, operator, provider, redis, worker
 from harness.faults.base import BOTH, COMMON, Fault, World
 from harness.faults.choice import ALL, Place, Role, Some, Workers
 from harness.faults.clock import ClockDrift, ClockJump, ClockOffset, set_back_s
-from harness.faults.moment import OF_FAULTS, OF_WORKERS, Moment
+from harness.faults.moment import OF_FAULTS, OF_WORKERS, EventName, Moment
 from harness.faults.network import NetworkBandwidth, NetworkLatency, NetworkPartition, NetworkSwizzle
 from harness.faults.operator import OperatorDrain, OperatorOpen, OperatorReset
 from harness.faults.provider import (
@@ -80,6 +80,7 @@ __all__ = [
     "ClockDrift",
     "ClockJump",
     "ClockOffset",
+    "EventName",
     "Fault",
     "Moment",
     "NetworkBandwidth",

@@ -23,6 +23,10 @@ from tests.harness.campaign.plans import TINY, parse
         ("join_timeout: 200ms", "join_timeout: 2", 12, "'join_timeout': expected durations"),
         ("redis/kill", "redis/kil", 16, "there is no fault 'redis/kil' (did you mean 'redis/kill'?)"),
         ("  for: 300ms", "  must_reach: x\n  for: 300ms", 15, "unknown key 'must_reach'"),
+        ("  for: 300ms", "  events: [opened, close]\n  for: 300ms", 15, "input should be 'opened', 'half_open', "),
+        ("  for: 300ms", "  after: 120%\n  for: 300ms", 15, "faults.after: "),
+        ("  for: 300ms", "  every: 5s\n  for: 300ms", 15, "faults.every: expected a share"),
+        ("  for: 300ms", "  gap: 1..2\n  for: 300ms", 15, "faults.gap: expected values such as 200ms..2s"),
     ],
 )
 def test_an_error_names_its_line_and_what_was_expected(old, new, line, message):
