@@ -25,14 +25,14 @@ TAIL_S = 0.5
 
 
 def fewer_faults(document: Document) -> Iterator[Document]:
-    """Half of the faults, then all but one."""
+    """Half of the faults, then all but one; without those that would wait for one that is not there."""
     faults = document.get("faults", [])
     half = len(faults) // 2
     if half > 1:
-        yield _with(document, faults=faults[half:])
-        yield _with(document, faults=faults[:half])
+        yield _with(document, faults=_that_can_come(faults[half:]))
+        yield _with(document, faults=_that_can_come(faults[:half]))
     for n in range(len(faults)):
-        yield _with(document, faults=faults[:n] + faults[n + 1 :])
+        yield _with(document, faults=_that_can_come(faults[:n] + faults[n + 1 :]))
 
 
 def fewer_workers(document: Document) -> Iterator[Document]:
@@ -81,7 +81,8 @@ def shorter(document: Document) -> Iterator[Document]:
     for share in (0.25, 0.5, 0.75, 0.9):
         ends_s = round(lasts_s * share, 1)
         if least_s <= ends_s < lasts_s:
-            yield _with(document, duration=format_duration(ends_s))
+            loads = [load for load in document["load"] if parse_duration(load.get("at", 0)) < ends_s]
+            yield _with(document, duration=format_duration(ends_s), load=loads or document["load"])
 
 
 def sooner(document: Document) -> Iterator[Document]:
@@ -92,13 +93,16 @@ def sooner(document: Document) -> Iterator[Document]:
         ends_s = parse_duration(document["duration"]) - cut_s
         if cut_s > 0.05 and ends_s > 0:
             moved = [_earlier(fault, cut_s) for fault in faults]
-            yield _with(document, faults=moved, duration=format_duration(round(ends_s, 3)))
+            loads = [_earlier(load, cut_s) for load in document["load"]]
+            yield _with(document, faults=moved, load=loads, duration=format_duration(round(ends_s, 3)))
 
 
 def plainer_faults(document: Document) -> Iterator[Document]:
-    """A fault on all, of all requests, with its default parameters; or shorter."""
+    """A fault that comes but once, on all, of all requests, with its default parameters; or shorter."""
     faults = document.get("faults", [])
     for n, fault in enumerate(faults):
+        if "every" in fault:
+            yield _with(document, faults=_replaced(faults, n, _once(fault)))
         for key in fault:
             if key not in ("at", "after", "for", "target", "inject", "id"):
                 yield _with(document, faults=_replaced(faults, n, _without(fault, key)))
@@ -205,10 +209,30 @@ def _on_some_of(fault: Document, count: int) -> Document:
     return {**fault, "workers": f"{min(int(match[1]), count)} of {count}"}
 
 
-def _earlier(fault: Document, by_s: float) -> Document:
-    if "at" not in fault or "after" in fault:
-        return fault
-    return {**fault, "at": format_duration(round(max(0.0, parse_duration(fault["at"]) - by_s), 3))}
+def _earlier(item: Document, by_s: float) -> Document:
+    """A fault or a load whose times are all earlier; `at` of a fault that waits is none."""
+    moved = [key for key in ("at", "until") if isinstance(item.get(key), str) and not (key == "at" and "after" in item)]
+    return {**item, **{key: format_duration(round(max(0.0, parse_duration(item[key]) - by_s), 3)) for key in moved}}
+
+
+def _once(fault: Document) -> Document:
+    """Without what makes it come again; the time until which one that waits may come stays."""
+    gone = ("every", "jitter") if "after" in fault else ("every", "jitter", "until")
+    return {key: value for key, value in fault.items() if key not in gone}
+
+
+def _that_can_come(faults: list[Document]) -> list[Document]:
+    """Without those that wait for one that is not there, and without ends by such."""
+    while True:
+        ids = {fault.get("id") for fault in faults}
+        lost = [n for n, fault in enumerate(faults) if _meant(fault.get("after")) not in {None, *ids}]
+        if not lost:
+            return [_without(f, "until") if _meant(f.get("until")) not in {None, *ids} else f for f in faults]
+        faults = [fault for n, fault in enumerate(faults) if n not in lost]
+
+
+def _meant(moment: Any) -> str | None:
+    return moment.get("fault") if isinstance(moment, dict) else None
 
 
 def _replaced(items: list[Any], n: int, item: Any) -> list[Any]:
