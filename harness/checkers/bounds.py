@@ -17,6 +17,9 @@ SLACK_S = 0.5
 JITTER = 1.5
 """Intervals and backoffs are drawn with jitter; none exceeds its setting by more than this factor."""
 
+PROMPT_S, TRIPS = 0.25, 6
+"""What is done at once takes so long on a slow machine, and a few ways to Redis and back besides."""
+
 ALONE_SHARE, ALONE_MOST_S = 0.2, 5.0
 """Without the store a worker probes up to this share of the open time later (failover.md: spread by jitter)."""
 
@@ -25,6 +28,7 @@ ALONE_SHARE, ALONE_MOST_S = 0.2, 5.0
 class Bounds:
     """Seconds.
 
+    prompt     until a worker has the store's answer, or a notice, where nothing stands between
     propagate  from a transition until every connected worker has it, with its notice lost: one reconcile
     notice     until a worker knows that its subscription is dead
     rejoin     from the end of a Redis fault until a worker is subscribed and has read again
@@ -34,6 +38,7 @@ class Bounds:
     answer     until the answers of a round of probes have come (they are under way together)
     """
 
+    prompt: float
     propagate: float
     notice: float
     rejoin: float
@@ -51,6 +56,7 @@ class Bounds:
         notice = JITTER * sync.health_interval_s + sync.pong_timeout_s + sync.operation_timeout_s
         rejoin = notice + JITTER * sync.reconnect_max_s + 3 * sync.operation_timeout_s + SLACK_S
         return cls(
+            prompt=PROMPT_S + TRIPS * scenario.redis.latency.p99,
             propagate=propagate,
             notice=notice,
             rejoin=rejoin,

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from flexiai.core.circuit import State
-from flexiai.events import RecordApplied, Transition
+from flexiai.events import AttemptEnded, RecordApplied, Transition
 from harness.checkers.bounds import Bounds
 from harness.checkers.holds import Hold, holds_of, ramps_of
 from harness.checkers.index import Index, Key
@@ -111,6 +111,15 @@ class Case:
     def probes(self) -> list[Attempt]:
         """The attempts that were half-open probes."""
         return [a for a in self.index.attempts if a.started.probe]
+
+    @cached_property
+    def retry_afters(self) -> dict[Key, list[AttemptEnded]]:
+        """What each worker's providers answered with a Retry-After, in order."""
+        found: dict[Key, list[AttemptEnded]] = {}
+        for ended in self.all(AttemptEnded):
+            if ended.retry_after_s is not None:
+                found.setdefault((ended.worker, ended.provider), []).append(ended)
+        return found
 
     @cached_property
     def holds(self) -> dict[Key, tuple[Hold, ...]]:

@@ -4,7 +4,7 @@
 * Each change starts where the worker's last one on that provider ended; the first starts from CLOSED.
 * CONSECUTIVE_FAILURES needs `failure_threshold` failures: counted by the breaker, and seen in the worker's own
   attempts since it was last CLOSED anew.
-* Who opens a provider by itself does so for no longer than the settings' caps (jitter included).
+* Who opens a provider by itself does so for no longer than the settings' cap on what made it do so (jitter included).
 * What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word. It ends by
   its worker's clock: left out are workers whose clock a fault has moved.
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
@@ -21,6 +21,7 @@ import math
 
 from flexiai.core.circuit import Cause, Mode, State
 from flexiai.events import RecordApplied, Transition
+from flexiai.types import BreakerConfig
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 
@@ -73,12 +74,21 @@ def _privacy(case: Case, change: Transition, tally: Tally) -> None:
 
 
 def _capped(case: Case, change: Transition, tally: Tally) -> None:
-    breaker = case.scenario.breaker
-    longest = max(breaker.max_reset_timeout_s, breaker.max_retry_after_s, breaker.misconfigured_for_s)
+    longest = _longest_s(case.scenario.breaker, change.cause)
     of_itself = change.to is State.OPEN and change.cause not in (Cause.SYNC, Cause.FORCED_OPEN)
-    if of_itself and change.open_for_s > longest * (1 + breaker.reset_jitter) + TOGETHER_S:
+    if of_itself and change.open_for_s > longest + TOGETHER_S:
         text = f"{change.worker} opened {change.provider} for {change.open_for_s:.1f} s; {longest:.1f} s is the cap"
         tally.violate(change.t, text, change, worker=change.worker, provider=change.provider)
+
+
+def _longest_s(breaker: BreakerConfig, cause: Cause) -> float:
+    """For how long a provider may be opened for that cause."""
+    if cause is Cause.MISCONFIGURED:
+        return breaker.misconfigured_for_s
+    if cause is Cause.RETRY_AFTER:
+        return breaker.max_retry_after_s
+    asked_s = breaker.max_retry_after_s if cause is Cause.PROBE_FAILED else 0.0
+    return max(breaker.max_reset_timeout_s, asked_s)
 
 
 def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list[float]], tally: Tally) -> None:

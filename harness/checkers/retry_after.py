@@ -1,10 +1,9 @@
 """`retry-after`: no attempt on a provider inside the time it asked to be left alone, once the worker knew.
 
 A worker knows by its own failed answer with Retry-After (capped at `max_retry_after`; an answer that refused our
-credentials says nothing about time). The header counts whole
-seconds, and the fleet is not told again of a time that differs by less than a tenth, so the last WHOLE_SECOND_S and
-the last TENTH of the time are nobody's breach. An operator's reset ends the time. (What the other workers owe to it
-they owe as OPEN records: `refuse-when-open`.)
+credentials says nothing about time). The fleet is not told again of a time that differs by less than a tenth, so the
+last TENTH of the time is nobody's breach, nor is its last CLOCK_S. An operator's reset ends the time. (What the other
+workers owe to it they owe as OPEN records: `refuse-when-open`.) Left out: workers whose clock a fault has moved.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from harness.checkers.finding import Checker, Tally
 from harness.checkers.requests import Attempt
 
 _HEEDED = frozenset({Outcome.FAILURE, Outcome.RATE_LIMITED})
-WHOLE_SECOND_S = 1.0
 TENTH = 0.1
+CLOCK_S = 0.02
 
 
 def look(case: Case, tally: Tally) -> None:
@@ -34,7 +33,7 @@ def look(case: Case, tally: Tally) -> None:
     for e in asked:
         until = _until(case, e)
         early = next((a for a in attempts[e.worker, e.provider] if e.t < a.started.t < until), None)
-        if early is not None:
+        if early is not None and not case.clock_was_set(e.worker, early.started.t):
             s = early.started
             text = f"{e.worker} asked {e.provider} {s.t - e.t:.1f} s after being asked for {e.retry_after_s} s of peace"
             tally.violate(s.t, text, e, s, worker=e.worker, provider=e.provider)
@@ -47,7 +46,7 @@ def _until(case: Case, e: AttemptEnded) -> float:
         for c in case.index.transitions.get((e.worker, e.provider), [])
         if c.t >= e.t and _is_reset(case, c.worker, c.provider, c.epoch, c.cause)
     )
-    return min(e.t + wish * (1 - TENTH) - WHOLE_SECOND_S, min(resets, default=math.inf))
+    return min(e.t + wish * (1 - TENTH) - CLOCK_S, min(resets, default=math.inf))
 
 
 def _is_reset(case: Case, worker: str, provider: str, epoch: int, cause: Cause) -> bool:

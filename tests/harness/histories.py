@@ -148,7 +148,8 @@ class Story:
         self.add(RequestStarted(t=t, worker=worker, request=request))
         for n, (provider, outcome) in enumerate(attempts, 1):
             of = {"worker": worker, "request": request, "attempt": n, "provider": provider, "probe": probe and n == 1}
-            self.add(AttemptStarted(t=at, skipped=skipped if n == 1 else (), **of))
+            why: Any = tuple(more.get("skipped_for", ())) if n == 1 else ()
+            self.add(AttemptStarted(t=at, skipped=skipped if n == 1 else (), skipped_for=why, **of))
             self.add(AttemptEnded(t=at + took, outcome=outcome, retry_after_s=more.get("retry_after_s"), **of))
             at += took
         end = at + more.get("overhead", 0.0)

@@ -187,12 +187,13 @@ class TestAMovedClock:
         assert request(self.story("w1"), 12, "b", **spares("drain")).check("priority-order").verdict == "fail"
 
 
-def test_who_opens_by_itself_keeps_to_the_caps():
+def test_who_opens_by_itself_keeps_to_the_cap_of_its_cause():
     def opened(for_s: float, cause: Cause = Cause.RETRY_AFTER) -> str:
         capped = {"reset_timeout": "5s", "max_reset_timeout": "9s", "max_retry_after": "10s", "misconfigured_for": "8s"}
         story = Story(breaker=capped).moves("w1", 1, C, O, cause, open_for_s=for_s)
         return story.check("legal-transitions").verdict
 
-    assert opened(11.0) == "pass"
-    assert opened(11.1) == "fail"
+    caps = {Cause.RETRY_AFTER: 10.0, Cause.MISCONFIGURED: 8.0, Cause.SLOW_RATE: 9.0}
+    for cause, most_s in caps.items():
+        assert (opened(most_s, cause), opened(most_s + 0.1, cause)) == ("pass", "fail")
     assert opened(60.0, Cause.FORCED_OPEN) == "pass"
