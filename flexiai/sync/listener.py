@@ -89,10 +89,7 @@ class Listener:
         try:
             ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in both:
-                task.cancel()
-            for task in both:
-                await end(task)
+            await end(*both)
         for task in sorted((task for task in both if task in ended), key=_is_loss):  # a set's own order is by chance
             task.result()
 

@@ -33,6 +33,7 @@ from flexiai.sync.bus import Bus, Round
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
+from flexiai.sync.watch import Summons
 
 ALONE_SHARE = 0.2  # of the open time: the most that a worker without the store waits beyond it
 ALONE_MAX_S = 5.0
@@ -64,7 +65,7 @@ class ProbeGate:
         self._owner = f"{site.worker}:{site.rng.getrandbits(64):016x}"
         self._acquisition = 1  # the next one's number; one whose answer is lost is tried again under its own
         self._read_all = read_all
-        self._wanted = asyncio.Event()
+        self.summons = Summons()
         self._stirred = asyncio.Event()
         self._held_until: float | None = None  # the lease is ours, and expires then at the latest
         self._asked_at = -math.inf  # when a request last wanted to probe, and nothing has come of it yet
@@ -77,7 +78,7 @@ class ProbeGate:
         """A request would probe: whether it may. If not, the lease is competed for."""
         self._note_demand()
         if self._link.connected:
-            self._wanted.set()
+            self.summons.set()
             return False
         return self._alone()
 
@@ -86,20 +87,25 @@ class ProbeGate:
         self._stirred.set()
         wanted = self._breaker.state is State.HALF_OPEN or self._is_demanded
         if wanted and self._held_until is None and self._link.connected:
-            self._wanted.set()
+            self.summons.set()
 
     async def run(self) -> None:
         """Compete and hold, for ever."""
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
+            await self.summons.wait()
+            self.summons.clear()
             with contextlib.suppress(SyncError):  # the link knows; the next request, or read, begins anew
                 if self._probe_due():
                     await self._compete()
 
+    @property
+    def holds(self) -> bool:
+        """Whether the lease is ours, as far as we know."""
+        return self._held_until is not None
+
     async def aclose(self) -> None:
         """Give the lease back if it is held."""
-        if self._held_until is not None:
+        if self.holds:
             with contextlib.suppress(SyncError):
                 await self._give_back()
 
@@ -133,7 +139,7 @@ class ProbeGate:
             await asyncio.sleep(self._site.rng.uniform(0.5, 1.0) * self._config.lease_s / TRIES_PER_LEASE)
             if not (self._is_demanded and self._probe_due()):
                 break
-        self._wanted.clear()  # all that was wanted until now has been competed for
+        self.summons.clear()  # all that was wanted until now has been competed for
         if handed is not None:
             await self._hold(handed)
 

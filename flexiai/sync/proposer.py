@@ -13,6 +13,7 @@ from flexiai.sync.bus import Bus
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
+from flexiai.sync.watch import Summons
 
 
 class Proposer:
@@ -25,18 +26,18 @@ class Proposer:
         self._facts = facts
         self._link = link
         self._backoff = site.backoff()
-        self._wake = asyncio.Event()
+        self.summons = Summons()
 
     def wake(self) -> None:
         """There may be something to tell, or the store may be back."""
         if self._breaker.proposal is not None:
-            self._wake.set()
+            self.summons.set()
 
     async def run(self) -> None:
         """Tell for ever."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self.summons.wait()
+            self.summons.clear()
             while (proposal := self._breaker.proposal) is not None:
                 if not await self._send(proposal):
                     await self._pause()
@@ -68,5 +69,5 @@ class Proposer:
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._backoff.next()):
-                await self._wake.wait()
-        self._wake.clear()
+                await self.summons.wait()
+        self.summons.clear()

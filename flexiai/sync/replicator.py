@@ -1,9 +1,9 @@
 """Keeps one worker's breakers and the fleet's store of one mind: the parts, put together behind `SyncPort`.
 
     listener    subscribes, reads, applies, restores                          one task, watched
-    proposers   tell the store of local transitions                           one task a provider, watched
-    reporters   tell how this worker fares while a provider fails              one task a provider, watched
-    gates       compete for the right to probe and keep it                    one task a provider, watched
+    proposers   tell the store of local transitions                           one task a provider, watched, when needed
+    reporters   tell how this worker fares while a provider fails              one task a provider, watched, when needed
+    gates       compete for the right to probe and keep it                    one task a provider, watched, when needed
     facts       brings what the store says to the breakers and tells of it
     link        knows how well all that goes
 
@@ -31,7 +31,7 @@ from flexiai.sync.probe_gate import ProbeGate
 from flexiai.sync.proposer import Proposer
 from flexiai.sync.reporter import Reporter
 from flexiai.sync.site import Site
-from flexiai.sync.watch import Watched, Work
+from flexiai.sync.watch import Watched, stop
 from flexiai.types import SyncConfig
 
 _log = logging.getLogger(__name__)
@@ -80,9 +80,9 @@ class Replicator:
             revived=self._link.listener_revived,
         )
         self._hands = [
-            *(self._hand(f"{worker}-propose-{name}", part.run) for name, part in self._proposers.items()),
-            *(self._hand(f"{worker}-report-{name}", part.run) for name, part in self._reporters.items()),
-            *(self._hand(f"{worker}-probe-{name}", part.run) for name, part in self._gates.items()),
+            *(self._hand(f"{worker}-propose-{name}", part) for name, part in self._proposers.items()),
+            *(self._hand(f"{worker}-report-{name}", part) for name, part in self._reporters.items()),
+            *(self._hand(f"{worker}-probe-{name}", part) for name, part in self._gates.items()),
         ]
 
     async def start(self) -> bool:
@@ -115,8 +115,8 @@ class Replicator:
 
     async def aclose(self) -> None:
         """Stop, give back held leases, close every connection: at most two operations' time."""
-        await asyncio.gather(*(watched.stop() for watched in (self._ear, *self._hands)))
-        await asyncio.gather(*(gate.aclose() for gate in self._gates.values()))
+        await stop((self._ear, *self._hands))
+        await asyncio.gather(*(gate.aclose() for gate in self._gates.values() if gate.holds))
         with contextlib.suppress(SyncError):
             await self._bus.aclose()
 
@@ -132,7 +132,11 @@ class Replicator:
     def _now(self) -> float:
         return (self._clock or clock_of(asyncio.get_running_loop()))()
 
-    def _hand(self, name: str, work: Work) -> Watched:
+    def _hand(self, name: str, part: Proposer | Reporter | ProbeGate) -> Watched:
         return Watched(
-            name, work, self._site.backoff(), died=lambda why: _log.error("%s died and begins anew: %s", name, why)
+            name,
+            part.run,
+            self._site.backoff(),
+            summons=part.summons,
+            died=lambda why: _log.error("%s died and begins anew: %s", name, why),
         )

@@ -24,6 +24,7 @@ from flexiai.sync.bus import Bus, Streak
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
+from flexiai.sync.watch import Summons
 
 SPACING_S = 0.01
 """Between two reports of one worker: a storm of failures costs a hundred commands a second at most, from each."""
@@ -42,7 +43,7 @@ class Reporter:
             breaker.failure_threshold, round(site.config.evidence_window_s * 1000), site.config.open_quorum
         )
         self._backoff = site.backoff()
-        self._wake = asyncio.Event()
+        self.summons = Summons()
         self._told: tuple[int, tuple[float, ...]] = (0, ())  # the epoch and the failures that the store knows of
         self._streak_epoch = 0  # under which record the latest streak began: with the next one it is void
         self._streaks = 0  # heard of, ever
@@ -51,7 +52,7 @@ class Reporter:
     def counted(self, *, failed: bool) -> None:
         """The breaker has counted an outcome."""
         if failed or self._streak_runs:
-            self._wake.set()
+            self.summons.set()
 
     def heard(self, streak: Streak) -> None:
         """The fleet has begun to fail."""
@@ -71,20 +72,20 @@ class Reporter:
         self._streak_epoch = streak.epoch
         ok_at = self._breaker.ok_at
         if ok_at is not None and ok_at > now - streak.since_s:
-            self._wake.set()
+            self.summons.set()
 
     async def run(self) -> None:
         """Tell for ever."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self.summons.wait()
+            self.summons.clear()
             if not self._is_news():
                 continue
             try:
                 await self._tell()
             except SyncError:
                 await asyncio.sleep(self._backoff.next())
-                self._wake.set()
+                self.summons.set()
             else:
                 self._backoff.reset()
                 await asyncio.sleep(SPACING_S)

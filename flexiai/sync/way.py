@@ -52,7 +52,7 @@ class Way(Protocol):
 
 def way_to(target: Target, timeout_s: float, key: str) -> Way:
     """The way there. `key`: one of ours, whose slot in a cluster is that of all."""
-    options = _options(target, timeout_s)
+    options = _options(target)
     if target.kind == "server":
         return ServerWay(target, options)
     return PrimaryWay(target, options, timeout_s, key.encode())
@@ -186,7 +186,7 @@ class _PrimaryConnection(TcpConnection):
         await super().disconnect(nowait, *args, **options)
 
 
-def _options(target: Target, timeout_s: float) -> dict[str, Any]:
+def _options(target: Target) -> dict[str, Any]:
     """What redis-py needs to know. One deadline is enough: each operation's own (`Address.bounded`)."""
     return target.login.options() | {
         "db": target.db,
@@ -197,5 +197,5 @@ def _options(target: Target, timeout_s: float) -> dict[str, Any]:
         "health_check_interval": 0,
         "decode_responses": False,
         "socket_timeout": None,
-        "socket_connect_timeout": timeout_s,  # also bounds a disconnect
+        "socket_connect_timeout": None,
     }

@@ -149,8 +149,7 @@ class Whereabouts:
                 for task in done:
                     (votes if isinstance(said := task.result(), Vote) else trouble).append(said)  # type: ignore[arg-type]
         finally:
-            for task in everybody:
-                await end(task)
+            await end(*everybody)
         return votes, trouble
 
     async def _vote(self, place: Place) -> Vote | str:

@@ -267,8 +267,10 @@ class SimLoop(Streams):
 
     def bury(self) -> None:
         """Let go of what a dead process left suspended, once nobody watches any more."""
-        lay_to_rest(self._remains, self)
-        self._remains.clear()
+        while self._remains:
+            self._tasks.clear()
+            lay_to_rest(self._remains, self)
+            self._remains = self.tasks()  # what their `finally` blocks began; it ends before it has begun
         self._ready.clear()
         self._overdue.clear()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ def simulate(loop: SimLoop, main: Coroutine[Any, Any, T], *, horizon_s: float = 
 @contextmanager
 def simulation() -> Iterator[None]:
     """While it lasts, time may be simulated: `run_until`, any number of times."""
-    with generators_of_loops(), _garbage_at_set_times():
+    with generators_of_loops(), _garbage_at_set_times(), _tasks_unlisted():
         yield
 
 
@@ -55,3 +56,19 @@ def _garbage_at_set_times() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _tasks_unlisted() -> Iterator[None]:
+    """asyncio lists the tasks of all loops, and Python 3.11 takes as long for that as for making one: a simulated loop
+    knows its own. Those of other threads' loops are listed as ever."""
+    everywhere = getattr(asyncio.tasks, "_all_tasks", None)
+    if everywhere is None:
+        yield  # a later Python, which does it in C
+        return
+    listed = everywhere.add
+    everywhere.add = lambda task: None if type(task._loop) is SimLoop else listed(task)
+    try:
+        yield
+    finally:
+        del everywhere.add

@@ -10,10 +10,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, NoScriptError, ResponseError
 
+from flexiai.errors import SyncError
 from flexiai.sync.redis import RedisBus
 from flexiai.types import SyncConfig
+from harness.sim.redis import SimRedis
 from tests.contracts.bus_contract import Rule, each_rule, sit
 from tests.contracts.sim_redis_server import sim_redis_server
+from tests.harness.sim.simulated import loop_on, network, run_on
 
 BOUND_S = 5.0
 
@@ -31,6 +34,33 @@ def test_the_bus_keeps_its_promises_over_the_simulated_redis(rule: Rule) -> None
             await sit(rule, lambda: RedisBus(config))
 
     asyncio.run(exam())
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["answered", "silent"])
+def test_a_loop_that_stood_still_does_not_take_that_for_the_silence_of_redis(silent: bool) -> None:
+    net = network()
+    engine, loop = net.engine, loop_on(net)
+    server = SimRedis(lambda: engine.now, engine.call_later)
+    net.listen("redis", 6379, server)
+    bus = RedisBus(SyncConfig(redis_host="redis", redis_port=6379, operation_timeout_s=0.1))
+
+    async def exam() -> tuple[bool, float]:
+        await bus.read()
+        began = engine.now
+        engine.call_later(0.0005, loop.occupy, 0.5)  # the command is on its way: the answer comes meanwhile
+        if silent:
+            server.pause()
+        try:
+            await bus.read()
+        except SyncError:
+            return False, engine.now - began
+        finally:
+            await bus.aclose()
+        return True, engine.now - began
+
+    answered, took_s = run_on(loop, exam())
+    assert answered is not silent
+    assert took_s < 0.71, "a timeout as long as it was meant to be, after the standstill"
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

@@ -17,6 +17,7 @@ from flexiai.errors import SyncError
 from flexiai.events import Event
 from flexiai.sync.bus import Bus, Notice, Round, Subscription, Told, Verdict
 from flexiai.sync.replicator import Replicator
+from flexiai.sync.watch import stop
 from flexiai.transitions import transition_event
 from flexiai.types import BreakerConfig, SyncConfig
 
@@ -96,7 +97,7 @@ class Worker:
     async def dies(self) -> None:
         """As by SIGKILL: nothing is given back."""
         replicator = self.replicator
-        await asyncio.gather(*(watched.stop() for watched in (replicator._ear, *replicator._hands)))
+        await stop((replicator._ear, *replicator._hands))
 
 
 @asynccontextmanager

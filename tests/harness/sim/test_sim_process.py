@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 
 import pytest
 
@@ -137,3 +139,29 @@ def test_a_process_whose_main_fails_dies_and_says_of_what() -> None:
     case.process.bury()
     assert case.ends == ["died"]
     assert case.troubles == ["the process died ValueError('no key')"]
+
+
+def test_what_a_killed_process_begins_in_its_grave_is_buried_without_a_word() -> None:
+    case = Case()
+
+    async def last_words() -> None:
+        raise AssertionError("the dead do not speak")
+
+    async def interrupted() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.gather(last_words(), last_words())
+
+    async def main() -> None:
+        case.process.run(interrupted())
+        await asyncio.sleep(0.1)
+        case.process.kill()
+
+    run_on(case.driver, main())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        case.process.bury()
+        gc.collect()
+    assert not [w for w in said if "never awaited" in str(w.message)]
+    assert case.troubles == []
