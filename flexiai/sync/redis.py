@@ -2,7 +2,8 @@
 
 Rules
 -----
-* No operation outlives `operation_timeout_s`, and nothing is retried in here: whoever calls knows better when.
+* No operation outlives `operation_timeout_s` (but for our own standstill, `Limit`), and nothing is retried in here:
+  whoever calls knows better when.
 * Whatever goes wrong is a `SyncError` that names the server and never shows a password.
 * A command says until when it counts, in the store's own time: bytes that a partition held back and delivers after
   their sender has given up must not pass for fresh evidence, nor take a lease for nobody.
