@@ -5,11 +5,13 @@ Rules
 * A parameter is drawn as the plan says; else by its type, within its own bounds, or left at its default.
 * Times lie on a grid, so that faults often begin where another begins or ends.
 * Of those that cannot both be the first stays.
+* Some wait for what those before them bring about, and do not begin unless they will be over in time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,14 +20,18 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic.fields import FieldInfo
 
+from harness.campaign.anchors import ROOM_S, Anchor, anchors, named
 from harness.campaign.draw import EARLIEST_S, FIRST_LATE, INSTANCE, Document, fits
+from harness.campaign.occasions import Drawn, Occasions
 from harness.campaign.plan import Plan
 from harness.campaign.spread import Spread
-from harness.faults import COMMON, Fault, Place, Some, joins_twice, overlap
+from harness.fault_times import may_meet
+from harness.faults import COMMON, Fault, Place, Some, joins_twice
 from harness.scenario import Scenario, Topology
 from harness.units import format_duration, parse_duration, parse_share
 
 GRID_S = 0.05
+ANCHORS = 30
 STEPS = 100
 """Of a spread of durations, rates, shares or numbers, so many values are drawn, from end to end."""
 
@@ -65,6 +71,7 @@ class Faults:
                 "provider": st.integers(0, 2),
                 "step": st.integers(0, STEPS),
                 "lasts": values(plan.faults.lasting),
+                "waits": st.none() | st.none() | st.none() | st.tuples(st.integers(0, ANCHORS), st.integers(0, 10)),
                 "again": st.none() | st.none() | st.none() | st.tuples(st.integers(2, 10), st.booleans()),
             }
         )
@@ -73,12 +80,15 @@ class Faults:
         """Faults for a scenario, in time order, all over by `until_s`, that can be beside each other."""
         kinds = [kind for kind in self.plan.faults.chosen if fits(kind, world)]
         least, most = (int(n) if kinds else 0 for n in self.plan.faults.count.numbers)
-        one = st.sampled_from(kinds or [Fault]).flatmap(lambda kind: self.one(kind, world, until_s))
+        one = st.sampled_from(kinds or [Fault]).flatmap(lambda kind: self._one(kind, world, until_s))
         slots = [one] * least + [st.none() | one] * (most - least)  # not a list: a slot is emptied by a single choice
-        return st.tuples(*slots).map(partial(_together, world))
+        return st.tuples(*slots).map(partial(_together, world, until_s))
 
     def one(self, kind: type[Fault], world: Scenario, until_s: float) -> SearchStrategy[Fault]:
         """A fault of a kind that fits a scenario's fleet, over by `until_s`."""
+        return self._one(kind, world, until_s).map(lambda made: made.fault)
+
+    def _one(self, kind: type[Fault], world: Scenario, until_s: float) -> SearchStrategy[_Made]:
         key = kind, world.topology
         if key not in self._drawn:
             parameters = self._parameters(kind, world.topology)
@@ -117,7 +127,16 @@ class Faults:
         return self._of_type(get_args(some)[0], get_args(some)[1:], places)
 
 
-def _made(kind: type[Fault], world: Scenario, until_s: float, drawn: Document) -> Fault:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A fault, at a time. `waits`: what it waits for instead, of all that those before it bring about, and so many
+    steps more; None: nothing."""
+
+    fault: Fault
+    waits: tuple[int, int] | None
+
+
+def _made(kind: type[Fault], world: Scenario, until_s: float, drawn: Document) -> _Made:
     """The fault, with times that lie between the scenario's begin and `until_s`."""
     names = [provider.name for provider in world.ordered_providers]
     target = f"provider/{names[drawn['provider'] % len(names)]}" if kind.of == "provider" else kind.of
@@ -129,7 +148,7 @@ def _made(kind: type[Fault], world: Scenario, until_s: float, drawn: Document) -
         document["for"] = format_duration(round(lasts * GRID_S, 3))
     if drawn["again"] is not None and INSTANCE not in kind.model_fields:
         document |= _again(begins, lasts, room, *drawn["again"])
-    return kind.model_validate(document)
+    return _Made(kind.model_validate(document), drawn["waits"])
 
 
 def _again(begins: int, lasts: int, room: int, gap: int, late: bool) -> Document:
@@ -145,15 +164,31 @@ def _on_grid(step: int) -> str:
     return format_duration(round(EARLIEST_S + step * GRID_S, 3))
 
 
-def _together(world: Scenario, drawn: Sequence[Fault | None]) -> tuple[Fault, ...]:
-    """Those that can be beside the ones before them, in time order."""
-    kept: list[Fault] = []
-    for fault in drawn:
-        if fault is not None and not any(
-            overlap(fault, other, world.duration) or joins_twice(fault, other) for other in kept
+def _together(world: Scenario, until_s: float, drawn: Sequence[_Made | None]) -> tuple[Fault, ...]:
+    """Those that can be beside the ones before them, in about the order in which they begin."""
+    occasions = Occasions(world, 0, until_s)  # of some seed: the run's own is not known yet
+    kept: list[Drawn] = []
+    for number, made in enumerate(drawn, 1):
+        if made is None:
+            continue
+        possible = [anchor for anchor in anchors(world, occasions, kept) if anchor.at + ROOM_S <= until_s]
+        it = _in_time(made, f"f{number}", possible, until_s)
+        others = [other.fault for other in kept]
+        if not any(
+            may_meet(it.fault, other, [*others, it.fault], world.duration) or joins_twice(it.fault, other)
+            for other in others
         ):
-            kept.append(fault)
-    return tuple(sorted(kept, key=lambda fault: fault.at))
+            kept.append(it)
+    return named(it.fault for it in sorted(kept, key=lambda it: it.begins))
+
+
+def _in_time(made: _Made, name: str, possible: Sequence[Anchor], until_s: float) -> Drawn:
+    """At its time or, if it is to wait and there is something to wait for, after that."""
+    fault = made.fault.model_copy(update={"id": name})
+    if made.waits is None or not possible or fault.every is not None:
+        return Drawn(fault, fault.at, fault.until(until_s))
+    which, steps = made.waits
+    return possible[which % len(possible)].waited_for(fault, steps * GRID_S, fault.for_ or 0.0, until_s)
 
 
 def _sensible(drawn: Document) -> Document:

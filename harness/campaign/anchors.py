@@ -7,12 +7,15 @@ does not come begins never.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.campaign.occasions import Drawn, Occasions
-from harness.faults import EventName, Role
+from harness.faults import OF_FAULTS, OF_WORKERS, EventName, Fault, Moment, Role
 from harness.scenario import Scenario
+
+ROOM_S = 0.2
+"""What waits for an event needs so much time after it."""
 
 REPLACED_S = 1.2
 """How long it takes at most until a worker that is gone has been replaced (harness.sim.costs)."""
@@ -33,7 +36,31 @@ class Anchor:
     @property
     def provider(self) -> str | None:
         """Of which provider it is."""
-        return self.brought.fault.provider if self.event in ("opened", "half_open", "probed", "closed") else None
+        return None if self.event in OF_FAULTS | OF_WORKERS else self.brought.fault.provider
+
+    @property
+    def moment(self) -> Moment:
+        """What a fault that waits for it says."""
+        return Moment(
+            event=self.event,
+            provider=self.provider,
+            fault=self.brought.fault.id if self.event in OF_FAULTS else None,
+        )
+
+    def waited_for(self, fault: Fault, wait_s: float, lasts_s: float, until_s: float) -> Drawn:
+        """The fault, if it waits for this: shorter than `lasts_s` where that is needed to be over by `until_s`."""
+        room_s = until_s - self.at
+        wait_s = round(min(wait_s, room_s / 2), 3)
+        lasts_s = 0.0 if fault.instant else round(min(lasts_s, room_s - wait_s), 3)
+        times = {"at": wait_s, "after": self.moment, "until_": until_s, "for_": lasts_s or None}
+        return Drawn(fault.model_copy(update=times), self.at + wait_s, self.at + wait_s + lasts_s)
+
+
+def named(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Faults, of which only those keep an id that others speak of."""
+    faults = tuple(faults)
+    meant = {m.fault for fault in faults for m in (fault.after, fault.until_) if isinstance(m, Moment)}
+    return tuple(f if f.id in meant else f.model_copy(update={"id": None}) for f in faults)
 
 
 def anchors(scenario: Scenario, occasions: Occasions, drawn: Sequence[Drawn]) -> Iterator[Anchor]:

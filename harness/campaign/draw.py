@@ -13,7 +13,6 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from random import Random
 from typing import Any, Literal, get_args, get_origin
 
@@ -21,12 +20,12 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from harness.campaign.anchors import ROLES, Anchor, anchors
+from harness.campaign.anchors import ROLES, ROOM_S, Anchor, anchors, named
 from harness.campaign.occasions import Drawn, Occasions, takes_answers, touches_decisions
 from harness.campaign.plan import FaultsPlan, Plan, Section
 from harness.checkers.bounds import Bounds
 from harness.fault_times import may_meet
-from harness.faults import ALL, COMMON, OF_FAULTS, Fault, Moment, OperatorOpen, ProviderStall, Some, joins_twice
+from harness.faults import ALL, COMMON, Fault, OperatorOpen, ProviderStall, Some, joins_twice
 from harness.scenario import OpenLoad, Scenario
 from harness.units import format_duration, parse_duration, parse_share
 
@@ -49,9 +48,6 @@ PATIENCE = 8
 CARELESS = 0.1
 """The share of faults for which no occasion is looked for: what seems to be out of place may find what nobody thought
 of."""
-
-ROOM_S = 0.2
-"""What waits for an event needs so much time after it."""
 
 GAPS = 1.5
 """After a provider that was taken away may be probed again, so many requests for each worker are awaited at least."""
@@ -240,18 +236,15 @@ class _Faults:
         """The fault, in its time: at one, or after something."""
         lasts_s = 0.0 if fault.instant else self._lasts_s(fault, careless)
         anchor = self._anchor() if self._rng.random() < self._plan.after else None
-        times: Document = {"at": self._when(type(fault), lasts_s)}
-        begins = times["at"]
         if anchor is not None:
-            room_s = self._safety_s - anchor.at
-            wait_s = round(min(_seconds(self._plan.wait.draw(self._rng)), room_s / 2), 3)
-            lasts_s, begins = round(min(lasts_s, room_s - wait_s), 3), anchor.at + wait_s
-            times = {"at": wait_s, "after": _moment(anchor), "until_": self._safety_s} | self._role(fault, anchor)
-        if not fault.instant:
-            times["for_"] = lasts_s
-        times |= self._again(fault, begins, lasts_s) or self._sooner(fault, begins, lasts_s, times)
-        ends = self._safety_s if "every" in times else begins + lasts_s
-        return Drawn(fault.model_copy(update=times), begins, ends)
+            it = anchor.waited_for(fault, _seconds(self._plan.wait.draw(self._rng)), lasts_s, self._safety_s)
+            more = self._role(fault, anchor) | self._again(it)
+        else:
+            begins = self._when(type(fault), lasts_s)
+            times = {"at": begins, "for_": lasts_s or None}
+            it = Drawn(fault.model_copy(update=times), begins, begins + lasts_s)
+            more = self._again(it) or self._sooner(it)
+        return Drawn(it.fault.model_copy(update=more), it.begins, self._safety_s if "every" in more else it.ends)
 
     def _anchor(self) -> Anchor | None:
         """Something to wait for, that should come in time; the events are as likely as one another."""
@@ -272,23 +265,22 @@ class _Faults:
             return {}
         return {"workers": Some(text=role, role=role)}
 
-    def _again(self, fault: Fault, begins: float, lasts_s: float) -> Document:
+    def _again(self, it: Drawn) -> Document:
         """It comes again and again, punctually or not, if there is room for that."""
-        if INSTANCE in type(fault).model_fields or self._rng.random() >= self._plan.every:
+        if INSTANCE in type(it.fault).model_fields or self._rng.random() >= self._plan.every:
             return {}
-        gap_s = round(_seconds(self._plan.gap.draw(self._rng)), 3)
-        if begins + lasts_s + gap_s + lasts_s > self._safety_s:
+        gap_s, lasts_s = round(_seconds(self._plan.gap.draw(self._rng)), 3), it.fault.for_ or 0.0
+        if it.ends + gap_s + lasts_s > self._safety_s:
             return {}
-        late = self._rng.random() < 0.5
-        jitter = {"jitter": round(gap_s / 2, 3)} if late else {}
+        jitter = {"jitter": round(gap_s / 2, 3)} if self._rng.random() < 0.5 else {}
         return {"every": round(lasts_s + gap_s, 3), "until_": self._safety_s} | jitter
 
-    def _sooner(self, fault: Fault, begins: float, lasts_s: float, times: Document) -> Document:
+    def _sooner(self, it: Drawn) -> Document:
         """It may end with something that happens meanwhile."""
-        if fault.instant or fault.planned or "after" in times or self._rng.random() >= self._plan.ends:
+        if it.fault.instant or it.fault.planned or self._rng.random() >= self._plan.ends:
             return {}
         anchor = self._anchor()
-        return {"until_": _moment(anchor)} if anchor is not None and begins < anchor.at < begins + lasts_s else {}
+        return {"until_": anchor.moment} if anchor is not None and it.begins < anchor.at < it.ends else {}
 
     def _target(self, kind: type[Fault]) -> str:
         """The better a provider, the more likely: what nobody asks cannot break."""
@@ -344,18 +336,6 @@ class _Faults:
         if all_ and self._rng.random() < PARTIAL:
             return "all"
         return f"{self._rng.randint(1, max(1, count - 1))} of {count}"
-
-
-def named(faults: Sequence[Fault]) -> tuple[Fault, ...]:
-    """Faults, of which only those keep an id that others speak of."""
-    meant = {m.fault for fault in faults for m in (fault.after, fault.until_) if isinstance(m, Moment)}
-    return tuple(f if f.id in meant else f.model_copy(update={"id": None}) for f in faults)
-
-
-def _moment(anchor: Anchor) -> Moment:
-    if anchor.provider is not None:
-        return Moment(event=anchor.event, provider=anchor.provider)
-    return Moment(event=anchor.event, fault=anchor.brought.fault.id if anchor.event in OF_FAULTS else None)
 
 
 def _seconds(value: Any) -> float:

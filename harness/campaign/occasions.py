@@ -20,9 +20,9 @@ from harness.faults import ANSWERS, Fault, OperatorOpen, Some
 from harness.scenario import ClosedLoad, Scenario
 from harness.workload import arrivals
 
-ENOUGH_OF_ALL, ENOUGH_OF_SOME = 2, 2.5
+ENOUGH_OF_ALL, ENOUGH_OF_SOME = 3, 3.0
 """So many requests are to meet a fault on all workers; on a part of them, so many on average (none of them does then
-in e^-2.5, 8 %)."""
+in e^-3, 5 %)."""
 
 OF_DECISIONS = frozenset({"drop_messages", "readonly", "oom", "failover", "flush"})
 """The faults of Redis that touch nothing but what is written, or told."""

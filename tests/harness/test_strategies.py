@@ -20,6 +20,7 @@ from harness.strategies import SMALL, breakers, faults, one_fault, scenarios, se
 INVARIANTS = [checker.id for checker in CHECKERS]
 CI = load(plan_named("ci"), PATH_IDS, INVARIANTS)
 SIMULATED = [kind for kind in KINDS if "sim" in kind.worlds]
+FIND = settings(max_examples=500, database=None, derandomize=True)
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WORLD = scenario_file.parse(
     """\
@@ -74,7 +75,14 @@ def test_every_kind_of_the_vocabulary_is_drawn_and_valid(kind):
 def test_faults_are_over_in_time_and_in_the_order_in_which_they_begin(drawn):
     end, some = drawn
     assert all(fault.until(WORLD.duration) <= end + 1e-9 for fault in some)
-    assert [fault.at for fault in some] == sorted(fault.at for fault in some)
+    at = [fault.at for fault in some if fault.after is None]
+    assert at == sorted(at)
+
+
+def test_some_wait_for_what_others_bring_about():
+    found = find(faults(WORLD, CI, until_s=4.0), lambda some: any(f.after for f in some), settings=FIND)
+    assert len(found) == 2
+    assert found[1].until_ == 4.0
 
 
 @FEW
@@ -122,9 +130,6 @@ FIXED = {
     "redis": RedisSpec(),
     "load": WORLD.load,
 }
-
-
-FIND = settings(max_examples=500, database=None, derandomize=True)
 
 
 def test_examples_shrink_to_the_fault_that_matters_in_the_smallest_fleet():
