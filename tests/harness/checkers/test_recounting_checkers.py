@@ -56,6 +56,15 @@ class TestOpensWhenDue:
         story = row(Story(), FAILED).add(OperatorActed(t=1.5, worker="w1", provider="a", action="reset"))
         assert row(story, FAILED, since=2.0).check("opens-when-due").why == "vacuous"
 
+    def test_a_reset_that_the_store_takes_late_is_the_one_that_was_said(self):
+        story = Story().add(OperatorActed(t=0.5, worker="w1", provider="a", action="reset"))
+        row(story, FAILED).told("w1", 1.5, 1, C, reason=Cause.RESET, via="reply", accepted=True)
+        assert row(story, FAILED, since=2.0).opens("w1", 2.1).check("opens-when-due").verdict == "pass"
+
+    def test_anothers_reset_ends_the_row(self):
+        story = row(Story(), FAILED).told("w1", 1.5, 1, C, reason=Cause.RESET, origin="w2")
+        assert row(story, FAILED, since=2.0).opens("w1", 2.1).check("opens-when-due").verdict == "fail"
+
     def test_who_was_asked_to_wait_opens_at_the_first_answer(self):
         assert row(Story(), LIMITED, retry_after_s=3.0).check("opens-when-due").verdict == "fail"
         story = row(Story(), LIMITED, retry_after_s=3.0).moves("w1", 1.1, C, O, Cause.RETRY_AFTER)
