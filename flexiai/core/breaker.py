@@ -200,7 +200,7 @@ class Breaker:
     ) -> Adoption:
         """Hear a fact of the fleet; its times in seconds, as in `flexiai.sync.bus.Told`."""
         if circuit == self.circuit:
-            self._refine(now + left_s)
+            self._refine(now + left_s, now + held_s)
             return Adoption(news=False, transition=None)
         if not self._learn(circuit, now, left_s, held_s, age_s):
             return Adoption(news=False, transition=None)
@@ -389,8 +389,13 @@ class Breaker:
         self._ramp_up(now, self._told_until - now, self.circuit.open_for_ms / 1000)
         return change
 
-    def _refine(self, told_until: float) -> None:
-        if self.state is State.OPEN and self.circuit.state is State.OPEN and self.proposal is None:
+    def _refine(self, told_until: float, told_held_until: float) -> None:
+        """What is known already is told again: sooner over than we had thought, since it was late on its way then."""
+        if self.proposal is not None:
+            return
+        if self.held_until > told_held_until:
+            self._hold(self.mode, told_held_until, self.note)
+        if self.state is State.OPEN and self.circuit.state is State.OPEN:
             self.open_until = max(min(self.open_until, told_until), self._left_alone_until)
 
     def _open(self, cause: Cause, now: float, open_for_s: float) -> Change:

@@ -21,6 +21,7 @@ from harness.checkers.recovery import Recovery, recoveries_of
 from harness.checkers.requests import Attempt
 from harness.checkers.spans import Span
 from harness.checkers.windows import Window, cuts_of, quiet_since, windows_of
+from harness.faults import WorkerBlock
 from harness.history import History, RunEnded, RunStarted
 from harness.scenario import Scenario
 
@@ -148,6 +149,19 @@ class Case:
         life = self.lives.get(worker)
         clocks = (w for w in self.windows if w.fault.of == "clock" and w.start <= t)
         return life is not None and any(w.touches(life) for w in clocks)
+
+    def stood_still(self, worker: str, a: float, b: float) -> bool:
+        """Whether a worker was frozen, or its event loop blocked, at a moment of [a, b]."""
+        life = self.lives[worker]
+        blocked = (w for w in self.windows if isinstance(w.fault, WorkerBlock) and w.touches(life))
+        return life.paused(a, b) or any(w.span.meets(a, b) for w in blocked)
+
+    def word_waits(self, worker: str, provider: str, t: float) -> bool:
+        """Whether, just before `t`, the store has not yet taken an operator's word that this worker was told: all that
+        it tells goes with that word, and the record is of the store's making where it is late."""
+        spoken = [e.t for e in self.index.words.get((worker, provider), ()) if e.t <= t]
+        records = self.index.records.get((worker, provider), ())
+        return bool(spoken) and not any(r.accepted and not r.reported and spoken[-1] < r.t < t for r in records)
 
     def state(self, worker: str, provider: str, t: float) -> State:
         """A worker's breaker at `t`, after all that happened until then."""

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from flexiai.core.circuit import Cause, State
-from flexiai.events import AttemptEnded, EvidenceSent, OperatorActed, ProposalSent, RecordApplied, Transition
+from flexiai.events import AttemptEnded, EvidenceSent, ProposalSent, RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.index import Key
@@ -66,10 +66,10 @@ class _Telling:
     """What the workers told the store, and what they could tell of."""
 
     def __init__(self, case: Case) -> None:
+        self._case = case
         self._changes = case.index.transitions
         self._proposed = _times(case.all(ProposalSent))
         self._reported = _times(e for e in case.all(EvidenceSent) if e.failures)
-        self._operated = _times(case.all(OperatorActed))
         self._failed: dict[str, list[AttemptEnded]] = defaultdict(list)
         for ended in case.all(AttemptEnded):
             if ended.counted and ended.outcome.fails_over:
@@ -94,12 +94,12 @@ class _Telling:
         own = [c for c in changes[: bisect_right(changes, told, key=_time)] if c.to is not State.HALF_OPEN]
         if not own or record.reason in _NOT_ITS_OWN or (own[-1].to, own[-1].cause) != (record.state, record.reason):
             return None
-        at = own[-1].t
-        spoken = any(at <= t <= told for t in self._operated[key])  # a drain tells the state as it stands
-        return None if spoken else _Seen(at, at, told, own[-1])
+        if self._case.word_waits(*key, record.t):
+            return None  # a drain tells the state as it stands
+        return _Seen(own[-1].t, own[-1].t, told, own[-1])
 
 
-def _times(events: Iterable[ProposalSent | EvidenceSent | OperatorActed]) -> defaultdict[Key, list[float]]:
+def _times(events: Iterable[ProposalSent | EvidenceSent]) -> defaultdict[Key, list[float]]:
     times: defaultdict[Key, list[float]] = defaultdict(list)
     for event in events:
         times[event.worker, event.provider].append(event.t)

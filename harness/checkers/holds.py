@@ -2,12 +2,14 @@
 
 A worker knows of an operator's hold by being told (`OperatorActed`), or by a record that it applied. What it was told
 itself stands until a record that says the same, or its own, has come; then the last record counts. A hold ends by its
-time. A ramp begins when the worker closes a provider by probes, or applies a record that says so, and lasts as long as
-the record (or the setting) says.
+time. What is left of it counts from when a record arrives, and a later reading corrects that if it came late; surely in
+force it is for as long as whoever heard of that record first may think. A ramp begins when the worker closes a provider
+by probes, or applies a record that says so, and lasts as long as the record (or the setting) says.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,10 +29,11 @@ _MODES = {"open": Mode.OPEN, "drain": Mode.DRAIN, "reset": Mode.NORMAL}
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """An operator's hold, as one worker knew it: certainly in force within `span`."""
+    """An operator's hold, as one worker knew it: in force within `span` at most, and within `sure` certainly."""
 
     mode: Mode
     span: Span
+    sure: Span
     proof: OperatorActed | RecordApplied
 
 
@@ -41,7 +44,11 @@ def holds_of(index: Index) -> dict[tuple[str, str], tuple[Hold, ...]]:
         for event in index.kinds.get(kind, ()):
             assert isinstance(event, OperatorActed | RecordApplied)  # noqa: S101 - of that kind
             heard.setdefault((event.worker, event.provider), []).append(event)
-    return {key: holds for key, events in heard.items() if (holds := tuple(_holds(sorted(events, key=_time))))}
+    ends: dict[tuple[str, int], float] = {}
+    for record in (r for records in index.records.values() for r in records):
+        key = record.provider, record.epoch
+        ends[key] = min(ends.get(key, math.inf), record.t + record.held_s)
+    return {key: holds for key, events in heard.items() if (holds := tuple(_holds(sorted(events, key=_time), ends)))}
 
 
 def ramps_of(index: Index, scenario: Scenario) -> dict[tuple[str, str], tuple[Span, ...]]:
@@ -60,22 +67,26 @@ def _ramp(event: Transition | RecordApplied, for_s: float) -> Span:
     return Span(event.t - TOGETHER_S, event.t + for_s + TOGETHER_S)
 
 
-def _holds(events: list[OperatorActed | RecordApplied]) -> Iterator[Hold]:
+def _holds(events: list[OperatorActed | RecordApplied], ends: dict[tuple[str, int], float]) -> Iterator[Hold]:
     known: Hold | None = None
     told: OperatorActed | None = None
     for event in events:
         if isinstance(event, OperatorActed):
-            told, mode, for_s = event, _MODES[event.action], event.for_s
+            told, mode, for_s, sure_end = event, _MODES[event.action], event.for_s, event.t + event.for_s
         elif told is None or event.accepted or (event.mode, event.note) == (_MODES[told.action], told.note):
-            told, mode, for_s = None, event.mode, event.held_s
+            told, mode, for_s, sure_end = None, event.mode, event.held_s, ends[event.provider, event.epoch]
         else:
             continue
         if known is not None:
-            yield Hold(known.mode, Span(known.span.start, min(known.span.end, event.t)), known.proof)
+            yield Hold(known.mode, _cut(known.span, event.t), _cut(known.sure, event.t), known.proof)
         held = mode is not Mode.NORMAL and for_s > 0
-        known = Hold(mode, Span(event.t, event.t + for_s), event) if held else None
+        known = Hold(mode, Span(event.t, event.t + for_s), Span(event.t, sure_end), event) if held else None
     if known is not None:
         yield known
+
+
+def _cut(span: Span, at: float) -> Span:
+    return Span(span.start, min(span.end, at))
 
 
 def _time(event: OperatorActed | RecordApplied) -> tuple[float, bool]:

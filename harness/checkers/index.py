@@ -10,6 +10,7 @@ import msgspec
 from flexiai.events import (
     AttemptEnded,
     AttemptStarted,
+    OperatorActed,
     RecordApplied,
     RequestEnded,
     RequestStarted,
@@ -30,7 +31,8 @@ class Index:
     sent         by request id
     executions   in the order in which they began; attempts likewise
     strays       entries without a partner, or with one too many: (entry, what is wrong)
-    transitions  each (worker, provider)'s changes, in order; records: the fleet records it applied
+    transitions  each (worker, provider)'s changes, in order; records: the fleet records it applied; words: what
+                 operators told it
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -41,6 +43,7 @@ class Index:
         self.strays: list[tuple[Entry, str]] = []
         self.transitions: dict[Key, list[Transition]] = defaultdict(list)
         self.records: dict[Key, list[RecordApplied]] = defaultdict(list)
+        self.words: dict[Key, list[OperatorActed]] = defaultdict(list)
         self._views: dict[str, View] = {}
         self._running: dict[Key, Execution] = {}
         self._asked: dict[tuple[str, str, int], Attempt] = {}
@@ -57,6 +60,7 @@ class Index:
             AttemptEnded: self._on_attempt_ended,
             Transition: self._on_transition,
             RecordApplied: self._on_record,
+            OperatorActed: self._on_word,
             WorkerStarted: self._on_worker,
         }
         for entry in entries:
@@ -129,6 +133,9 @@ class Index:
 
     def _on_record(self, e: RecordApplied) -> None:
         self.records[e.worker, e.provider].append(e)
+
+    def _on_word(self, e: OperatorActed) -> None:
+        self.words[e.worker, e.provider].append(e)
 
     def _on_worker(self, e: WorkerStarted) -> None:
         self._views[e.worker] = {}

@@ -2,15 +2,15 @@
 
 An occasion is a worker that started after the run began, a provider whose newest record, as its fleet had applied it
 before that start, said OPEN, and a request on that worker while this was still the newest. Until somebody applies a
-newer record the joiner may send that provider nothing but probes. Left out: joiners that a fault kept from Redis, and
-those that joined a Redis which had just lost what it held.
+newer record, or a probe of the joiner's own has closed it, the joiner may send that provider nothing but probes. Left
+out: joiners that a fault kept from Redis, and those that joined a Redis which had just lost what it held.
 """
 
 from __future__ import annotations
 
 import math
 
-from flexiai.core.circuit import State
+from flexiai.core.circuit import Cause, State
 from flexiai.events import RecordApplied
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
@@ -30,7 +30,10 @@ def _judge(case: Case, life: Life, provider: str, tally: Tally) -> None:
     record = _fleets(case, life, provider)
     if record is None or record.state is not State.OPEN:
         return
-    until = min((r.t for r in case.applied(provider) if r.epoch > record.epoch), default=math.inf)
+    newer = (r.t for r in case.applied(provider) if r.epoch > record.epoch)
+    changes = case.index.transitions.get((life.worker, provider), ())
+    closed = (c.t for c in changes if c.cause in (Cause.PROBE_SUCCEEDED, Cause.RESET))
+    until = min([*newer, *closed], default=math.inf)
     served = [e for e in case.index.executions if e.started.worker == life.worker and e.started.t < until]
     tally.checked += bool(served)
     for attempt in (a for e in served for a in e.attempts):

@@ -10,7 +10,7 @@
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
   after it was reset there, but before the store knew of any closing, or after it forgot) needs as many failures,
   counted over all workers since one of them last closed the provider; and as many workers as the quorum asks, if none
-  has voted.
+  has voted. An operator's drain tells the state as it stands, and is none.
 * Only where a quorum is asked for may a change be private, and only a worker's own.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
 """
@@ -104,6 +104,8 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         closed = record.t if record.state is State.CLOSED and not known else closed
         if known or record.state is not State.OPEN or record.reason is not Cause.CONSECUTIVE_FAILURES:
             continue
+        if not record.reported and case.word_waits(record.origin, provider, record.t):
+            continue  # a drain tells the state as it stands
         before = [c for c in changes if c.t <= record.t]
         since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
         own = [c for c in before if c.t >= since and c.to is State.OPEN]
@@ -150,7 +152,7 @@ def _not_held(case: Case, change: Transition, tally: Tally) -> None:
     if case.clock_was_set(change.worker, change.t):
         return
     for hold in case.holds.get((change.worker, change.provider), ()):
-        if hold.mode is Mode.OPEN and hold.span.start < change.t < hold.span.end - TOGETHER_S:
+        if hold.mode is Mode.OPEN and hold.sure.start < change.t < hold.sure.end - TOGETHER_S:
             text = f"{change.worker} became {change.to} on {change.provider}, which an operator holds open"
             tally.violate(change.t, text, hold.proof, change, worker=change.worker, provider=change.provider)
 

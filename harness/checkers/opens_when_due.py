@@ -1,8 +1,8 @@
 """`opens-when-due`: a breaker opens when its worker has seen enough, at once, and for its own count not before.
 
 The results of a worker's attempts on a provider are counted again, from nothing: those its breaker counted, in the
-order in which they ended, since the breaker last became CLOSED or was reset: by an operator's word to this worker, which
-counts from when it was said and not again when the store takes it, or by the record of another's.
+order in which they ended, since the breaker last became CLOSED or was reset: by an operator's word to this worker (when
+it was said, and not again when the store takes it), or by the record of another's.
 
 * The result that makes the row of failures as long as `failure_threshold`, that says MISCONFIGURED, or that asks for
   peace (Retry-After), takes the breaker out of CLOSED at that moment.

@@ -5,8 +5,9 @@
   that outlives its round (another probe of it has failed) is no longer a probe of this one.
 * The bound per worker holds always; in HALF_OPEN nothing but probes may be sent.
 * The bound over workers holds for probes during which no fault stood between their worker and Redis, the worker was
-  not frozen, nor its clock moved (one set back stops its timers, as if it were frozen: a lease may end meanwhile), and
-  Redis had not just lost what it held (the lease goes with the rest).
+  not frozen or blocked (it knows of Redis what it knew before), nor its clock moved (set back, it stops the timers, as
+  if the worker were frozen: a lease may end meanwhile), and Redis had not just lost what it held (the lease goes with
+  the rest).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _with_redis(case: Case, probe: Attempt, life: Span) -> bool:
         meets_any(case.cuts[worker], life.start, until)
         or meets_any(lost, since, until)
         or meets_any(clocks, since, until)
-        or case.lives[worker].paused(since, until)
+        or case.stood_still(worker, since, until)
     )
 
 

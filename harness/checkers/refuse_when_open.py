@@ -40,7 +40,7 @@ def _drained(case: Case, attempt: Attempt, tally: Tally) -> None:
     if case.clock_was_set(s.worker, s.t):
         return
     for hold in case.holds.get((s.worker, s.provider), ()):
-        if hold.mode is Mode.DRAIN and hold.span.start < s.t < hold.span.end - TOGETHER_S:
+        if hold.mode is Mode.DRAIN and hold.sure.start < s.t < hold.sure.end - TOGETHER_S:
             tally.checked += 1
             if not s.last_resort:
                 text = f"{s.worker} asked {s.provider}, which an operator drains, and not as the last resort"

@@ -165,6 +165,21 @@ def test_another_worker_follows_a_forced_open_whatever_it_thinks_itself(heard_wh
     assert other.proposal is None
 
 
+@pytest.mark.parametrize("mode", ["open", "drain"])
+def test_a_hold_that_was_told_late_ends_when_a_later_reading_says(mode: str) -> None:
+    operator, other = breaker_of("a"), breaker_of("b")
+    operator.force_open(0.0, 30.0) if mode == "open" else operator.drain(0.0, 30.0)
+    record = record_of(pending(operator))
+    other.adopt(record, 3.0, 30.0, held_s=30.0)  # its notice was held back for as long
+    assert other.held(31.0) is Mode(mode)
+    other.adopt(record, 10.0, 20.0, held_s=20.0)
+    assert (other.held(29.0), other.held(30.0)) == (Mode(mode), Mode.NORMAL)
+    other.adopt(record, 11.0, 20.0, held_s=20.0)  # a reading that was late itself
+    assert other.held(30.0) is Mode.NORMAL
+    admitted = other.admit(30.0)
+    assert isinstance(admitted, Refusal if mode == "open" else Permit)
+
+
 def test_another_worker_drains_whatever_it_wants_to_tell_itself() -> None:
     operator, other = breaker_of("a"), breaker_of("b")
     operator.drain(0.0, 30.0, "deploy")

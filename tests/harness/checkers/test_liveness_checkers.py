@@ -164,6 +164,11 @@ class TestJoinerKnows:
         story = self._open().joins("w4", 15, generation=1).serves("w4", 20, probe=True)
         assert story.check("joiner-knows").verdict == "pass"
 
+    def test_who_has_closed_it_by_a_probe_may_ask_before_the_store_knows(self):
+        story = self._open().joins("w4", 15, generation=1).moves("w4", 17, O, H, Cause.PROBE_GRANTED)
+        story.serves("w4", 18, probe=True).moves("w4", 18.1, H, C, Cause.PROBE_SUCCEEDED)
+        assert story.serves("w4", 19).check("joiner-knows").verdict == "pass"
+
     def test_after_a_newer_record_it_may_ask(self):
         story = self._open().joins("w4", 15, generation=1).told("w2", 18, 2, C).serves("w4", 19)
         assert story.check("joiner-knows").why == "vacuous"

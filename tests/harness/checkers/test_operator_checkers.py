@@ -53,6 +53,37 @@ class TestLegalTransitions:
         assert finding.verdict == "fail"
         assert finding.violations[0].worker == "w2"
 
+    def test_what_was_told_late_may_end_when_it_ends_for_the_others(self):
+        said = {"reason": Cause.FORCED_OPEN, "mode": Mode.OPEN}
+
+        def probed(at: float) -> str:
+            story = Story().told("w1", 10.0, 1, via="reply", accepted=True, held_s=10.0, move=(C, O), **said)
+            story.told("w2", 13.0, 1, held_s=10.0, move=(C, O), **said)  # its notice took 3 s
+            return story.moves("w2", at, O, H, Cause.PROBE_GRANTED).check("legal-transitions").verdict
+
+        assert probed(20.1) == "pass"
+        assert probed(19.8) == "fail"
+
+    def test_a_drain_that_the_store_takes_late_tells_the_state_as_it_was(self):
+        def told(**more: object) -> str:
+            story = Story().asks("w1", 1, ("a", Outcome.FAILURE)).asks("w1", 1.5, ("a", Outcome.FAILURE)).opens("w1", 2)
+            story.told("w2", 2.1, 1, move=(C, O))
+            says(story, 3, "drain", worker="w2")
+            story.moves("w1", 8, O, H, Cause.PROBE_GRANTED).moves("w1", 8.1, H, C, Cause.PROBE_SUCCEEDED)
+            story.told("w2", 9, 2, origin="w2", via="reply", accepted=True, mode=Mode.DRAIN, **more)
+            return story.check("legal-transitions").verdict
+
+        assert told() == "pass"
+        assert told(reported=True) == "fail"
+
+    def test_a_word_that_the_store_has_taken_excuses_nothing(self):
+        story = Story().asks("w1", 1, ("a", Outcome.FAILURE)).asks("w1", 1.5, ("a", Outcome.FAILURE)).opens("w1", 2)
+        says(story.told("w2", 2.1, 1, move=(C, O)), 3, "drain", worker="w2")
+        story.told("w2", 3.1, 2, origin="w2", via="reply", accepted=True, mode=Mode.DRAIN)
+        story.moves("w1", 8, O, H, Cause.PROBE_GRANTED).moves("w1", 8.1, H, C, Cause.PROBE_SUCCEEDED)
+        story.told("w2", 9, 3, origin="w2", via="reply", accepted=True, mode=Mode.DRAIN)
+        assert story.check("legal-transitions").verdict == "fail"
+
     def test_a_reset_ends_it(self):
         story = says(forced_open(), 12, "reset", 0.0).moves("w1", 12, O, C, Cause.RESET)
         story.opens("w1", 13, failure_count=2).moves("w1", 18, O, H, Cause.PROBE_GRANTED)

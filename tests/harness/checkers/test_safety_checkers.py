@@ -332,6 +332,13 @@ class TestProbeBound:
         story.serves("w1", 44, probe=True).serves("w2", 44.05, probe=True)
         assert story.check("probe-bound").verdict == verdict
 
+    @pytest.mark.parametrize(("on", "verdict"), [("w2", "pass"), ("w3", "fail")])
+    def test_who_stood_still_may_not_know_that_redis_is_back(self, on, verdict):
+        block = {"at": "33s", "for": "2s", "target": "worker", "inject": "block", "workers": f"1.{on[1]}"}
+        story = self._half_open("w1", "w2", faults=(block,)).fault(on=(on,))
+        story.serves("w1", 36, probe=True).serves("w2", 36.05, probe=True)
+        assert story.check("probe-bound").verdict == verdict
+
     def test_two_probes_of_one_worker_are_a_breach_even_without_redis(self):
         kill = {"at": "33s", "for": "9s", "target": "redis", "inject": "kill"}
         story = self._half_open("w1", faults=(kill,)).fault()
