@@ -27,6 +27,7 @@ from harness.rundir import RunDirError, code_fingerprint
 from harness.units import parse_duration
 
 LIBRARY = Path(__file__).resolve().parents[2] / "campaigns"
+FOUND = LIBRARY.parent / "scenarios" / "found"
 
 
 class DurationType(click.ParamType[float]):
@@ -72,7 +73,9 @@ def _read(
 @click.option("--shard", type=ShardType(), default=Shard(), show_default=True, help="Only this part: 2/5.")
 @click.option("--resume", is_flag=True, help="Go on with the newest campaign of this name and shard.")
 @click.option(
-    "--corpus", type=click.Path(path_type=Path), help="Capsules to replay first. [default: corpus/ beside CAMPAIGN]"
+    "--corpus",
+    type=click.Path(path_type=Path),
+    help="Capsules and scenarios to replay first. [default: corpus/ beside CAMPAIGN; of ours, also scenarios/found]",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/campaigns"), show_default=True)
 def campaign_command(
@@ -92,14 +95,14 @@ def campaign_command(
     file = find(plan)
     loaded = plan_of.load(file, PATH_IDS, [c.id for c in CHECKERS])
     campaign = _resumed(loaded, out, shard) if resume else _begun(loaded, out, shard, seed)
-    capsules = corpus_of.read(corpus or file.parent / "corpus")
+    kept = corpus_of.read([corpus] if corpus is not None else _folders(file))
     executor = ClusterExecutor(cluster) if cluster is not None else None
     bar = Progress(loaded.name, seeds if seeds or time_s else loaded.seeds, shard)
     budget = Budget(seeds if seeds or time_s else loaded.seeds, time_s)
     try:
         conduct(
             campaign,
-            corpus=capsules,
+            corpus=kept,
             budget=budget,
             jobs=executor.slots if executor is not None else jobs,
             tell=bar,
@@ -111,6 +114,12 @@ def campaign_command(
     click.echo("\n".join(told(campaign)))
     click.echo(f"  {page}")
     return code(campaign)
+
+
+def _folders(file: Path) -> list[Path]:
+    """Where a campaign's corpus is, unless told; what was found with those that come with the harness belongs to it."""
+    ours = file.resolve().parent == LIBRARY
+    return [file.parent / "corpus", *([FOUND] if ours else [])]
 
 
 def find(name: str) -> Path:

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.campaign.batch import Batch, hashes_of, run_batch
-from harness.campaign.corpus import Replayed, replay
+from harness.campaign.corpus import Kept, Replayed, replay
 from harness.campaign.plan import Plan
 from harness.campaign.pool import FIRST_HASH_SEED, LOOK_S, SECOND_HASH_SEED, Pool, closing, processes
 from harness.campaign.state import State
 from harness.campaign.twice import difference
-from harness.rundir import Capsule
 
 SAVE_S = 5.0
 
@@ -57,7 +56,7 @@ Told = Callable[[Campaign], None]
 def conduct(
     campaign: Campaign,
     *,
-    corpus: dict[str, Capsule],
+    corpus: dict[str, Kept],
     budget: Budget,
     jobs: int,
     tell: Told,
@@ -93,9 +92,9 @@ def _saved(campaign: Campaign, last: float) -> float:
     return now
 
 
-def _replay_corpus(campaign: Campaign, corpus: dict[str, Capsule], pool: Pool) -> None:
-    for name, capsule in corpus.items():
-        pool.give(name, replay, name, capsule)
+def _replay_corpus(campaign: Campaign, corpus: dict[str, Kept], pool: Pool) -> None:
+    for name, kept in corpus.items():
+        pool.give(name, replay, name, kept)
     while not pool.idle:
         campaign.replayed += [result for _, result in pool.results()]
     campaign.replayed.sort(key=lambda r: r.name)

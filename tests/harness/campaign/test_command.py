@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 
 import harness
-from harness.campaign import summary
+from harness.campaign import corpus, summary
+from harness.campaign.command import FOUND, _folders, find
 from harness.campaign.conduct import Campaign
 from harness.campaign.draw import draw
 from harness.campaign.one import simulate
@@ -88,6 +89,19 @@ def test_the_corpus_is_replayed_first_and_what_it_shows_is_known(call):
     assert code == FAIL
     assert [c["verdict"] for c in the_summary()[0]["corpus"]] == ["fail"]
     assert "corpus: weak.yaml" in said
+
+
+def test_scenario_files_are_kept_too_and_those_found_are_of_the_campaigns_that_come_along(call):
+    found = corpus.read(_folders(find("ci")))
+    assert set(found) >= {path.name for path in FOUND.glob("*.yaml")} > set()
+    Path("corpus").mkdir()
+    Path("corpus/mended.yaml").write_text((FOUND / "own-standstill.yaml").read_text())
+    assert call("campaign", "tiny.yaml", "--jobs", 1)[0] == PASS
+    assert [(c["capsule"], c["verdict"]) for c in the_summary()[0]["corpus"]] == [("mended.yaml", "pass")]
+    Path("corpus/mended.yaml").write_text("name: neither\n")
+    code, said = call("campaign", "tiny.yaml")
+    assert code == BAD_INPUT
+    assert "corpus/mended.yaml" in said
 
 
 def simulate_a_failure():

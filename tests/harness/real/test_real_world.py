@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import tempfile
 from collections import Counter
@@ -15,6 +16,7 @@ import yaml
 import harness
 from flexiai.core.outcome import Outcome, Trouble
 from flexiai.events import AttemptEnded, ListenerRestarted, RequestEnded, RequestStarted
+from harness.faults import KINDS
 from harness.history import (
     FaultEffect,
     FaultHealed,
@@ -209,6 +211,83 @@ def test_workers_are_blocked_deafened_throttled_joined_late_and_cut_off(carried_
     assert {r.status for r in history.all(RequestDone)} == {200}
     assert len(list(history.all(ListenerRestarted))) == 1
     assert {w.instance for w in history.all(WorkerUp) if w.t > 0.2} == {2}
+
+
+def test_providers_fail_in_every_way_and_operators_act(carried_out):
+    openai = {"for": "600ms", "target": "provider/openai"}
+    carried_out(
+        duration="12s",
+        breaker={"failure_threshold": 3, "reset_timeout": "200ms", "max_reset_timeout": "200ms"},
+        request={"attempt_timeout": "300ms"},
+        faults=[
+            {"at": "0.2s", **openai, "inject": "error"},
+            {"at": "1.2s", **openai, "inject": "rate_limit"},
+            {"at": "2.2s", **openai, "inject": "hang"},
+            {"at": "3.2s", **openai, "inject": "refuse"},
+            {"at": "4.2s", **openai, "inject": "latency", "add": "100ms"},
+            {"at": "5.2s", **openai, "inject": "malformed"},
+            {"at": "6.2s", **openai, "inject": "partition", "workers": "1 of 2"},
+            {"at": "8s", **openai, "inject": "operator_open"},
+            {"at": "9.2s", **openai, "inject": "operator_drain"},
+            {"at": "10.5s", "target": "provider/openai", "inject": "operator_reset"},
+        ],
+    )
+
+
+def test_redis_is_slow_full_flushed_refusing_and_restarted_and_the_network_narrow(carried_out):
+    carried_out(
+        duration="11s",
+        breaker={"failure_threshold": 3, "reset_timeout": "300ms", "max_reset_timeout": "300ms"},
+        faults=[
+            {"at": "0.2s", "target": "provider/openai", "inject": "error"},
+            {"at": "0.5s", "for": "1s", "target": "redis", "inject": "latency", "add": "20ms"},
+            {"at": "2s", "for": "1s", "target": "redis", "inject": "oom"},
+            {"at": "3.5s", "target": "redis", "inject": "flush"},
+            {"at": "4s", "for": "1s", "target": "redis", "inject": "refuse", "workers": "1 of 2"},
+            {"at": "6s", "for": "500ms", "target": "redis", "inject": "restart", "data": "persisted"},
+            {"at": "8s", "for": "1s", "target": "network", "inject": "bandwidth", "bytes_per_s": 5000},
+        ],
+    )
+
+
+def test_workers_roll_and_crash_again_and_again(carried_out):
+    finished = carried_out(
+        duration="14s",
+        faults=[
+            {"at": "0.2s", "for": "3s", "target": "worker", "inject": "rolling_restart"},
+            {"at": "7s", "for": "4s", "target": "worker", "inject": "crash_loop", "workers": "1.1"},
+        ],
+    )
+    downs = [w.how for w in finished.record.history.all(WorkerDown)]
+    assert downs.count("terminated") == 2
+    assert downs.count("killed") >= 1
+
+
+def test_without_faults_nothing_has_an_effect(carried_out):
+    finished = carried_out(duration="3s", faults=[])
+    history = finished.record.history
+    assert [*history.all(FaultInjected), *history.all(FaultEffect)] == []
+    assert {r.status for r in history.all(RequestDone)} == {200}
+    assert [e for e in history.all(AttemptEnded) if e.outcome is not Outcome.SUCCESS] == []
+    assert [*history.all(ListenerRestarted), *history.all(WorkerDown), *history.all(RedisDown)] == []
+
+
+def test_every_fault_that_can_be_done_for_real_is_done_here():
+    text = Path(__file__).read_text()
+    done = {(d["target"].partition("/")[0], d["inject"]) for d in _literal_faults(text)}
+    assert done >= {(kind.of, kind.name) for kind in KINDS if "real" in kind.worlds}
+
+
+def _literal_faults(text: str) -> list[dict[str, str]]:
+    """Every mapping in this module that names a target and what is injected."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            given = {k.value: v.value for k, v in pairs if isinstance(k, ast.Constant) and isinstance(v, ast.Constant)}
+            given.setdefault("target", "provider/openai")  # of those that share the rest
+            found += [given] if "inject" in given else []
+    return found
 
 
 def test_a_fault_that_only_a_simulation_can_do_is_refused_with_the_reason(tmp_path):

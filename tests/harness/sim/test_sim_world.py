@@ -13,6 +13,7 @@ import pytest
 from flexiai.core.circuit import State
 from flexiai.events import RecordApplied, WorkerReady, WorkerStarted
 from harness.checkers import CHECKERS, Case
+from harness.faults import KINDS
 from harness.history import (
     FaultEffect,
     FaultInjected,
@@ -229,6 +230,20 @@ def test_a_promoted_replica_holds_what_it_had_heard_and_epochs_never_go_back() -
 def test_a_flush_loses_the_keys_that_an_outage_wrote() -> None:
     history = simulated(scenario(OUTAGE, {"at": "3s", "target": "redis", "inject": "flush"}))
     assert [e.count for e in history.all(FaultEffect) if e.fault == 1] == [1]
+
+
+def test_every_fault_that_can_be_simulated_is_shown_here_to_leave_evidence() -> None:
+    shown = {(fault["target"].partition("/")[0], fault["inject"]) for fault in (*FAULTS, *TALKATIVE, *NEEDS_NEWS)}
+    shown.add(("redis", "flush"))  # below
+    assert shown == {(kind.of, kind.name) for kind in KINDS if "sim" in kind.worlds}
+
+
+def test_without_faults_nothing_has_an_effect() -> None:
+    history = simulated(scenario())
+    assert [*history.all(FaultInjected), *history.all(FaultEffect)] == []
+    assert {e.result for e in history.all(RequestDone)} == {"ok"}
+    ends = (WorkerDown, WorkerPaused, RedisDown)
+    assert [e for kind in ends for e in history.all(kind) if e.t < 8.0] == []
 
 
 def test_a_fault_that_changed_nothing_leaves_no_evidence() -> None:
