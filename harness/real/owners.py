@@ -1,4 +1,8 @@
-"""Whose a loopback connection is: its local port, to the socket's inode, to the process that holds it (Linux)."""
+"""Whose a loopback connection is: its local port, to the socket's inode, to the process that holds it (Linux).
+
+The fault proxy asks for each new connection, in the way of everybody's bytes: the kernel is asked for that one socket
+where it can tell, and all sockets of the machine are read from /proc only where it cannot.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.real.sock_diag import SockDiag, can_tell
+
 _ESTABLISHED = "01"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def owners(pairs: Iterable[tuple[int, int]], among: Iterable[int]) -> dict[tuple[int, int], int]:
     """Which of the processes `among` holds each (local port, remote port) pair; the pairs of others are absent."""
-    inodes = _inodes(set(pairs))
+    inodes = _asked(pairs) if can_tell() else _read(set(pairs))
     if not inodes:
         return {}
     found: dict[tuple[int, int], int] = {}
@@ -22,7 +28,13 @@ def owners(pairs: Iterable[tuple[int, int]], among: Iterable[int]) -> dict[tuple
     return found
 
 
-def _inodes(pairs: set[tuple[int, int]]) -> dict[str, tuple[int, int]]:
+def _asked(pairs: Iterable[tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    with SockDiag() as kernel:
+        told = {pair: kernel.inode(*pair) for pair in pairs}
+    return {inode: pair for pair, inode in told.items() if inode is not None}
+
+
+def _read(pairs: set[tuple[int, int]]) -> dict[str, tuple[int, int]]:
     found = {}
     for table in _TABLES:
         try:
