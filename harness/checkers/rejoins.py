@@ -4,8 +4,8 @@ An occasion is a worker, alive to the end, that
 
 * said so (SyncDown), or was ready without the store (WorkerReady, not synced); or
 * must have lost it: Redis was killed or restarted while it lived, or a pause or partition cut it off for longer than
-  it takes to notice a dead subscription, while its event loop ran (one that is blocked notices nothing, and then finds
-  the answers). Not to notice is to be deaf.
+  it takes to notice a dead subscription, while its event loop and its clock ran (one that is blocked, or whose clock
+  was moved, may notice nothing, and then finds the answers). Not to notice is to be deaf.
 
 It needs a SyncUp after the loss (for a fault: after the fault began), by `rejoin` after the last thing that stood in
 its way was over: a Redis fault, a pause, or a clock that was set back. (No monotonic clock is, on a real host; the
@@ -61,8 +61,9 @@ def _must_notice(case: Case, life: Life, window: Window) -> bool:
         return False
     if life.paused(window.start, window.end):
         return False
-    blocked = (w for w in case.windows if isinstance(w.fault, WorkerBlock) and w.touches(life))
-    blind_s = sum(max(0.0, min(w.end, window.end) - max(w.start, window.start)) for w in blocked)
+    blinding = (w for w in case.windows if isinstance(w.fault, WorkerBlock) or w.fault.of == "clock")
+    spans = ((max(w.start, window.start), min(w.over, window.end)) for w in blinding if w.touches(life))
+    blind_s = sum(max(0.0, until - since) for since, until in spans)
     long = window.end - window.start - blind_s > case.bounds.notice + SLACK_S
     return window.fault.name in ("kill", "restart") or (window.fault.name in ("pause", "partition") and long)
 

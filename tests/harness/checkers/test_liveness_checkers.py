@@ -119,6 +119,15 @@ class TestRejoins:
         assert blocked("1s").check("rejoins").verdict == "fail"
         assert blocked("9s", on="1.2").check("rejoins").verdict == "fail"
 
+    def test_nor_one_whose_clock_was_set_back(self):
+        def moved(way: str, by: str = "8s") -> Story:
+            jump = {"at": "11s", "target": "clock", "inject": "jump", "by": by, "way": way, "workers": "1.1"}
+            return Story(PAUSE, jump, workers=("w1",)).fault(0).fault(1, on=("w1",))
+
+        assert moved("behind").check("rejoins").why == "vacuous"
+        assert moved("behind", by="1s").check("rejoins").verdict == "fail"
+        assert moved("ahead").check("rejoins").verdict == "fail"
+
     def test_a_partition_concerns_those_it_cuts_off(self):
         cut = {"at": "10s", "for": "9s", "target": "redis", "inject": "partition", "workers": "1.1"}
         assert Story(cut).fault(on=("w1",)).check("rejoins").checked == 1
