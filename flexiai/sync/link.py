@@ -59,17 +59,14 @@ class Link:
         self._site.emit(SyncUp(t=self._site.now(), worker=self._site.worker, reconnects=self._reconnects))
 
     def down(self, error: Exception | str) -> None:
-        """The subscription is lost, or could not be had: told once, until it is had again."""
+        """The store has broken the subscription off, or did not give it."""
         self.connected = False
-        self._last_error = str(error)
-        if self.subscribed or not self._told_down:
-            self.subscribed, self._told_down = False, True
-            self._site.emit(SyncDown(t=self._site.now(), worker=self._site.worker, error=str(error)))
+        self._unheard(error)
 
     def listener_died(self, why: str) -> None:
-        """Nothing listens any more."""
+        """Nothing listens any more. That is our own trouble, and no news of the store: it may still be asked."""
         self._deaf = True
-        self.down(f"the listener died: {why}")
+        self._unheard(f"the listener died: {why}")
 
     def listener_revived(self, why: str) -> None:
         """The listener was started again; it is deaf until it has subscribed."""
@@ -88,3 +85,10 @@ class Link:
             deaf=self._deaf or not listening,
             last_error=self._last_error,
         )
+
+    def _unheard(self, error: Exception | str) -> None:
+        """Told once, until we are subscribed again."""
+        self._last_error = str(error)
+        if self.subscribed or not self._told_down:
+            self.subscribed, self._told_down = False, True
+            self._site.emit(SyncDown(t=self._site.now(), worker=self._site.worker, error=str(error)))

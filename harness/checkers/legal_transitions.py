@@ -10,7 +10,8 @@
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
   after it was reset there, but before the store knew of any closing, or after it forgot) needs as many failures,
   counted over all workers since one of them last closed the provider; and as many workers as the quorum asks, if none
-  has voted. An operator's drain tells the state as it stands, and is none.
+  has voted. An operator's drain tells the state as it stands, and is none; and who had its clock moved does not know
+  how old a finding of its own is.
 * Only where a quorum is asked for may a change be private, and only a worker's own.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
 """
@@ -106,6 +107,8 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
             continue
         if not record.reported and case.word_waits(record.origin, provider, record.t):
             continue  # a drain tells the state as it stands
+        if case.clock_was_set(record.origin, record.t):
+            continue  # it does not know how old its own finding is
         before = [c for c in changes if c.t <= record.t]
         since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
         own = [c for c in before if c.t >= since and c.to is State.OPEN]

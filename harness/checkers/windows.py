@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.checkers.bounds import Bounds
 from harness.checkers.lives import Kinds, Life
@@ -20,7 +20,9 @@ CLOCK_S = 1e-6
 class Window:
     """One fault that was in effect, in seconds since the run began. `on`: the workers (or names) it was put on.
 
-    `healed` is False when it lasted until the load ended: nothing after it was observed.
+    `healed` is False when it lasted until the load ended: nothing after it was observed. `over`: when it holds nothing
+    up any more. A clock that was set back holds every timer up for as long again, and one that was set back again and
+    again for as long as all that together.
     """
 
     index: int
@@ -28,6 +30,7 @@ class Window:
     start: float
     end: float
     healed: bool
+    over: float
     on: tuple[str, ...]
     places: tuple[Place, ...]
     effects: tuple[FaultEffect, ...]
@@ -36,11 +39,6 @@ class Window:
     def span(self) -> Span:
         """When it was in effect."""
         return Span(self.start, self.end)
-
-    @property
-    def over(self) -> float:
-        """When it holds nothing up any more: a clock that was set back holds every timer up for as long again."""
-        return self.end + set_back_s(self.fault)
 
     @property
     def effect_count(self) -> int:
@@ -68,9 +66,13 @@ class Window:
 
 def windows_of(scenario: Scenario, seed: int, kinds: Kinds, end: float) -> tuple[Window, ...]:
     """Every fault that was injected, each time that it was, in the order of the scenario."""
-    return tuple(
-        window for index in range(len(scenario.faults)) for window in _windows_of(index, scenario, seed, kinds, end)
-    )
+    found = [w for index in range(len(scenario.faults)) for w in _windows_of(index, scenario, seed, kinds, end)]
+    late_until = 0.0
+    for n in sorted(range(len(found)), key=lambda n: found[n].end):
+        if back_s := set_back_s(found[n].fault):
+            late_until = max(late_until, found[n].end) + back_s
+            found[n] = replace(found[n], over=late_until)
+    return tuple(found)
 
 
 def _windows_of(index: int, scenario: Scenario, seed: int, kinds: Kinds, end: float) -> Iterator[Window]:
@@ -87,6 +89,7 @@ def _windows_of(index: int, scenario: Scenario, seed: int, kinds: Kinds, end: fl
             start=e.t,
             end=over,
             healed=over < scenario.duration - CLOCK_S,
+            over=over,
             on=e.on,
             places=scenario.targets_of(index, seed, time) or tuple(homes[w] for w in e.on if w in homes),
             effects=tuple(x for x in effects if x.time == time),

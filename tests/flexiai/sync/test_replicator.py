@@ -24,6 +24,7 @@ from flexiai.events import (
     Transition,
 )
 from flexiai.sync.memory import MemoryBus, MemoryStore
+from flexiai.sync.probe_gate import ALONE_MAX_S
 from flexiai.types import BreakerConfig, SyncConfig
 from tests.flexiai.sync.fleet import QUICK, RULES, Faulty, Worker, agreed, fleet, until
 
@@ -267,6 +268,8 @@ def test_a_listener_that_dies_is_deaf_in_public_and_comes_back(how: str) -> None
                 assert task is not None
                 task.cancel()
             await until(lambda: worker.replicator.status().deaf, "deaf, and says so")
+            status = worker.replicator.status()
+            assert (status.connected, status.subscribed) == (True, False)  # what it asks is answered
             assert [e.error for e in worker.seen(SyncDown)] == [
                 "the listener died: " + ("RuntimeError: unforeseen" if how == "bug" else "it was cancelled")
             ]
@@ -274,6 +277,24 @@ def test_a_listener_that_dies_is_deaf_in_public_and_comes_back(how: str) -> None
             assert len(worker.seen(ListenerRestarted)) == 1
             status = worker.replicator.status()
             assert (status.listener_restarts, status.reconnects, status.subscribed) == (1, 1, True)
+
+    scene(play)
+
+
+def test_who_is_deaf_still_needs_the_right_to_probe() -> None:
+    async def play(store: MemoryStore) -> None:
+        slow_to_return = QUICK.model_copy(update={"reconnect_min_s": 60.0, "reconnect_max_s": 60.0})
+        async with fleet(2, lambda: MemoryBus(store), slow_to_return) as (worker, other):
+            other.fails()
+            await agreed([worker, other], State.OPEN)
+            task = worker.replicator._ear.task
+            assert task is not None
+            task.cancel()
+            await until(lambda: worker.replicator.status().deaf, "deaf")
+            await asyncio.sleep(worker.breaker.open_until - worker.now() + ALONE_MAX_S + 1.0)
+            assert not worker.replicator.want_probe("p")  # alone it might
+            await until(lambda: worker.state is State.HALF_OPEN, "it has won the lease")
+            assert [e.action for e in worker.seen(ProbeLease)] == ["won"]
 
     scene(play)
 

@@ -151,6 +151,18 @@ class TestRejoins:
         assert story("behind").check("rejoins").why == "undecided"
         assert story("behind", at="2s").check("rejoins").verdict == "fail"  # 52 s and the bound: before the end
 
+    def test_clocks_set_back_again_and_again_are_late_by_all_of_it(self):
+        def story(times: int) -> Story:
+            jump = {"at": "11s", "target": "clock", "inject": "jump", "by": "10s", "way": "behind", "workers": "1.1"}
+            jumps = [jump | {"at": f"{11 + n}s"} for n in range(times)]
+            told = Story(KILL, *jumps, workers=("w1",)).fault(0).down("w1", 10.1)
+            for n in range(times):
+                told.fault(n + 1, on=("w1",))
+            return told
+
+        assert story(2).check("rejoins").verdict == "fail"  # by 31 s, and the bound
+        assert story(5).check("rejoins").why == "undecided"  # not before 61 s, and the bound
+
     def test_nothing_is_demanded_while_redis_is_gone(self):
         story = Story({"at": "10s", "target": "redis", "inject": "kill"}).fault().down("w1", 10.1)
         assert story.check("rejoins").why == "vacuous"

@@ -76,6 +76,26 @@ class TestLegalTransitions:
         assert told() == "pass"
         assert told(reported=True) == "fail"
 
+    def test_who_had_its_clock_moved_does_not_know_how_old_its_own_finding_is(self):
+        def told(moved: str) -> str:
+            jump = {
+                "at": "3s",
+                "target": "clock",
+                "inject": "jump",
+                "by": "5s",
+                "way": "behind",
+                "workers": f"1.{moved[1]}",
+            }
+            story = Story(jump).fault(on=(moved,)).opens("w1", 2).opens("w2", 2.1)
+            for n, worker in enumerate(("w1", "w1", "w2", "w2")):
+                story.asks(worker, 1 + n / 10, ("a", Outcome.FAILURE))
+            story.moves("w2", 8, O, H, Cause.PROBE_GRANTED).moves("w2", 8.1, H, C, Cause.PROBE_SUCCEEDED)
+            story.told("w2", 8.2, 1, C, origin="w2", via="reply", accepted=True)
+            return story.told("w1", 9, 2, via="reply", accepted=True).check("legal-transitions").verdict
+
+        assert told("w1") == "pass"
+        assert told("w3") == "fail"
+
     def test_a_word_that_the_store_has_taken_excuses_nothing(self):
         story = Story().asks("w1", 1, ("a", Outcome.FAILURE)).asks("w1", 1.5, ("a", Outcome.FAILURE)).opens("w1", 2)
         says(story.told("w2", 2.1, 1, move=(C, O)), 3, "drain", worker="w2")
