@@ -122,6 +122,7 @@ def _no_half_open(swap: Swap) -> None:
     "breaker",
     defect="a Retry-After is not heeded",
     seen="agentgateway #1500; every gateway that has a cooldown of its own",
+    plan="mutants-peace",
 )
 def _retry_after_ignored(swap: Swap) -> None:
     swap(breaker_module, "asked_for_s", _always(0.0))
@@ -132,6 +133,7 @@ def _retry_after_ignored(swap: Swap) -> None:
     "breaker",
     defect="a Retry-After of a day is kept for a day",
     seen="grok2api #986: a 24 h header",
+    plan="mutants-peace",
 )
 def _retry_after_uncapped(swap: Swap) -> None:
     def make(_: Any) -> Any:
@@ -149,6 +151,7 @@ def _retry_after_uncapped(swap: Swap) -> None:
     "breaker",
     defect="a fleet record with a shorter open time overwrites a longer Retry-After of this worker's own",
     seen="LiteLLM #40130",
+    plan="mutants-peace",
 )
 def _shorter_deadline_wins(swap: Swap) -> None:
     def make(follow: Any) -> Any:

@@ -3,71 +3,143 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+
+import msgspec
 
 from harness.campaign.draw import draw
 from harness.campaign.one import simulate
 from harness.campaign.plan import Plan
 from harness.mutants.catalogue import MUTANTS
+from harness.scenario import Scenario
+from harness.shrink import shrink
 
 UNHARMED = "none"
 """Stands for the code as it is: what is found there is no mutant's doing."""
 
 
-@dataclass(slots=True)
-class Hunt:
+class Size(msgspec.Struct, frozen=True):
+    """What a mutant's first seed was shrunk to, in how many runs."""
+
+    runs: int
+    faults: int
+    workers: int
+    duration_s: float
+
+    @classmethod
+    def of(cls, scenario: Scenario, runs: int) -> Size:
+        """The size of a scenario."""
+        return cls(runs, len(scenario.faults), len(scenario.topology.places), scenario.duration)
+
+    def __str__(self) -> str:
+        faults, workers = _plural(self.faults, "fault"), _plural(self.workers, "worker")
+        return f"{self.runs} runs: {faults}, {workers}, {self.duration_s:.3g} s"
+
+
+class Hunt(msgspec.Struct):
     """What some seeds of one mutant came to. `by`: seeds in which each checker objected; `first`: the first seed."""
 
     mutant: str
+    plan: str = "mutants"
     seeds: int = 0
     found: int = 0
-    by: Counter[str] = field(default_factory=Counter)
+    by: dict[str, int] = {}
     first: int | None = None
+    shrunk: Size | None = None
 
     def add(self, other: Hunt) -> None:
         """Add another part of the same hunt."""
         self.seeds += other.seeds
         self.found += other.found
-        self.by += other.by
+        for checker, count in other.by.items():
+            self.by[checker] = self.by.get(checker, 0) + count
         self.first = min((s for s in (self.first, other.first) if s is not None), default=None)
+
+    @property
+    def finders(self) -> list[tuple[str, int]]:
+        """The checkers that objected, the most frequent first."""
+        return sorted(self.by.items(), key=lambda item: (-item[1], item[0]))
 
 
 def hunt(plan: Plan, mutant: str, seeds: Sequence[int], enough: int = 0) -> Hunt:
     """Run seeds with a mutant in the code; stops after `enough` finds (0: never)."""
     logging.disable(logging.CRITICAL)  # a mutant's complaints are as many as its seeds
-    result = Hunt(mutant)
+    result = Hunt(mutant, plan.name)
     for seed in seeds:
         objected = _objections(plan, mutant, seed)
-        result.seeds += 1
-        if objected:
-            result.found += 1
-            result.by.update(objected)
-            result.first = seed if result.first is None else min(result.first, seed)
+        result.add(Hunt(mutant, plan.name, 1, bool(objected), dict.fromkeys(objected, 1), seed if objected else None))
         if enough and result.found >= enough:
             break
     return result
 
 
+def shrunk(plan: Plan, mutant: str, seed: int) -> Size | None:
+    """What a mutant's failing seed shrinks to; None if it fails nothing."""
+    logging.disable(logging.CRITICAL)
+    with _with(mutant):
+        found = shrink(draw(plan, seed), seed)
+    return None if found is None else Size.of(found.scenario, found.runs)
+
+
 def _objections(plan: Plan, mutant: str, seed: int) -> set[str]:
     scenario = draw(plan, seed)
-    if mutant == UNHARMED:
+    with _with(mutant):
         ran = simulate(scenario, seed)
-    else:
-        with MUTANTS[mutant].planted():
-            ran = simulate(scenario, seed)
     if ran.broke is not None:
         return {"the world broke"}
     return {finding.id for finding in ran.judged.findings if finding.violations}
 
 
+def _with(mutant: str) -> AbstractContextManager[None]:
+    return nullcontext() if mutant == UNHARMED else MUTANTS[mutant].planted()
+
+
+def page(hunts: Iterable[Hunt]) -> list[str]:
+    """The finds as a page in Markdown: the code as it is first, then the mutants, those that were found least first."""
+    every = sorted(hunts, key=lambda h: (h.mutant != UNHARMED, h.found / max(1, h.seeds), h.mutant))
+    planted = [h for h in every if h.mutant != UNHARMED]
+    found = sum(bool(h.found) for h in planted)
+    return [
+        "# Planted defects",
+        "",
+        "<!-- Made by `harness mutants --shrink --table docs/mutants.md`. -->",
+        "",
+        f"{found} of {len(planted)} planted defects were found. What each is, where such a one was met, and how it is",
+        "planted: `harness mutants --list` and [harness.md](harness.md#planted-defects).",
+        "",
+        *table(every),
+        *_worst(planted),
+    ]
+
+
 def table(hunts: Iterable[Hunt]) -> list[str]:
-    """The finds as a Markdown table."""
-    lines = ["| mutant | what is wrong | seeds | found in | first | by |", "|---|---|---|---|---|---|"]
+    """The finds as a Markdown table, in the order given."""
+    lines = [
+        "| mutant | what is wrong | campaign | found in | first seed | by | first seed shrunk in |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for h in hunts:
-        by = ", ".join(f"`{checker}` {count}" for checker, count in h.by.most_common())
+        by = ", ".join(f"`{checker}` {count}" for checker, count in h.finders)
         defect = MUTANTS[h.mutant].defect if h.mutant in MUTANTS else "nothing: the code as it is"
-        first = "–" if h.first is None else str(h.first)
-        lines.append(f"| `{h.mutant}` | {defect} | {h.seeds} | {h.found} | {first} | {by or '**nobody**'} |")
+        cells = (f"`{h.mutant}`", defect, f"`{h.plan}`", f"{h.found} of {h.seeds}", _or_none(h.first))
+        lines.append(f"| {' | '.join(cells)} | {by or '**nobody**'} | {_or_none(h.shrunk)} |")
     return lines
+
+
+def _worst(hunts: Sequence[Hunt]) -> list[str]:
+    sizes = [h.shrunk for h in hunts if h.shrunk is not None]
+    if not sizes:
+        return []
+    runs, faults = max(s.runs for s in sizes), max(s.faults for s in sizes)
+    workers = max(s.workers for s in sizes)
+    most = f"{_plural(faults, 'fault')} and {_plural(workers, 'worker')}"
+    return ["", f"To shrink the first seed of each took at most {runs} runs, and left at most {most}."]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _or_none(value: object) -> str:
+    return "–" if value is None else str(value)

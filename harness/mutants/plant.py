@@ -31,6 +31,7 @@ class Mutant:
     defect  what the code then does wrong
     seen    where such a defect was met in the field
     plant   puts it in
+    plan    the campaign that has the occasions for it
     """
 
     id: str
@@ -38,6 +39,7 @@ class Mutant:
     defect: str
     seen: str
     plant: Callable[[Swap], None]
+    plan: str
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -53,13 +55,15 @@ class Catalogue:
     def __init__(self) -> None:
         self._mutants: dict[str, Mutant] = {}
 
-    def mutant(self, id_: str, part: Part, *, defect: str, seen: str) -> Callable[[Callable[[Swap], None]], Mutant]:
+    def mutant(
+        self, id_: str, part: Part, *, defect: str, seen: str, plan: str = "mutants"
+    ) -> Callable[[Callable[[Swap], None]], Mutant]:
         """Decorates the function that plants it."""
 
         def add(plant: Callable[[Swap], None]) -> Mutant:
             if id_ in self._mutants:
                 raise ValueError(f"there are two mutants called {id_}")
-            self._mutants[id_] = Mutant(id_, part, defect, seen, plant)
+            self._mutants[id_] = Mutant(id_, part, defect, seen, plant, plan)
             return self._mutants[id_]
 
         return add

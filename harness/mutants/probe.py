@@ -28,6 +28,7 @@ def _everybody_probes(swap: Swap) -> None:
     "probe",
     defect="a lease has no expiry: the probe right of a worker that died is gone for good",
     seen="SET NX without PX: the classic of Redis locks",
+    plan="mutants-store",
 )
 def _lease_never_expires(swap: Swap) -> None:
     def make(acquire: Any) -> Any:
@@ -46,6 +47,7 @@ def _lease_never_expires(swap: Swap) -> None:
     "probe",
     defect="while Redis is down nobody may probe: a healed provider stays unused",
     seen="locks that fail closed: a Redis outage turns a short incident into a long one",
+    plan="mutants-store",
 )
 def _no_probe_without_store(swap: Swap) -> None:
     swap(ProbeGate, "_alone", lambda _: lambda self: False)
@@ -56,6 +58,7 @@ def _no_probe_without_store(swap: Swap) -> None:
     "probe",
     defect="a worker that was denied the lease never asks again",
     seen="leader election without a retry",
+    plan="mutants-store",
 )
 def _denied_once_denied_for_ever(swap: Swap) -> None:
     def make(won: Any) -> Any:
@@ -75,6 +78,7 @@ def _denied_once_denied_for_ever(swap: Swap) -> None:
     "probe",
     defect="a holder whose lease has expired goes on probing",
     seen="locks without fencing (Kleppmann, How to do distributed locking)",
+    plan="mutants-store",
 )
 def _lost_lease_goes_on(swap: Swap) -> None:
     def make(_: Any) -> Any:
@@ -91,6 +95,7 @@ def _lost_lease_goes_on(swap: Swap) -> None:
     "probe",
     defect="the lease goes back before the store has heard the probe's result: the next worker probes too",
     seen="release before publish: Touchkin/FlexiAI",
+    plan="mutants-store",
 )
 def _probe_result_untold(swap: Swap) -> None:
     def make(_: Any) -> Any:

@@ -107,6 +107,7 @@ def _no_deadline(swap: Swap) -> None:
     "router",
     defect="further attempts cost nothing",
     seen="retry storms: the budget of Finagle and Envoy exists for them",
+    plan="mutants-retries",
 )
 def _no_retry_budget(swap: Swap) -> None:
     swap(RetryBudget, "affords", lambda _: lambda self, now: True)

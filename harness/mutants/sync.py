@@ -88,6 +88,7 @@ def _joins_without_reading(swap: Swap) -> None:
     "sync",
     defect="records are read on subscribing and never again: a lost notice is lost news",
     seen="kombu #2590, redis-py #2417: at-most-once delivery taken for delivery",
+    plan="mutants-store",
 )
 def _no_reconcile(swap: Swap) -> None:
     swap(Listener, "_reconcile", _for_ever)
@@ -140,6 +141,7 @@ def _epochs_begin_anew(swap: Swap) -> None:
     "sync",
     defect="what an emptied store has lost nobody writes back",
     seen="a FLUSHALL in production; restarts without persistence",
+    plan="mutants-store",
 )
 def _store_not_reseeded(swap: Swap) -> None:
     swap(listener_module, "_lost", lambda _: lambda known, held: False)
@@ -168,6 +170,7 @@ def _joiner_writes(swap: Swap) -> None:
     "sync",
     defect="a transition that could not be told is forgotten",
     seen="fire and forget: publish errors that are logged",
+    plan="mutants-store",
 )
 def _told_once(swap: Swap) -> None:
     def make(send: Any) -> Any:
