@@ -89,6 +89,7 @@ def _caller_errors_fail_over(swap: Swap) -> None:
     "router",
     defect="each attempt has its own time, and nobody adds them up",
     seen="LiteLLM: 30 s per attempt and per retry, two minutes for a caller",
+    plan="mutants-retries",
 )
 def _no_deadline(swap: Swap) -> None:
     def make(set_out: Any) -> Any:
