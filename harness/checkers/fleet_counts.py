@@ -1,9 +1,12 @@
-"""`fleet-counts`: failures of several workers open a provider together, as soon as there are enough.
+"""`fleet-counts`: failures of several workers open a provider together, as soon as there are enough, and not before.
 
 With `evidence: fleet` and no quorum, the results of all workers' attempts on a provider are counted as one sequence, in
 the order of their ends. When as many failures as `failure_threshold` stand in a row, seen by more workers than one,
 some worker must have opened the provider within `PROMPT_S` and some round trips to Redis, unless an attempt succeeded
 meanwhile (or shortly before the row began: whether it came first only the store can say).
+
+And where the store opened it for what workers reported, so many failures must stand: a success ends the row for all
+workers, once the store can have been told of it, which takes as long.
 
 Left out: rows that began, or ended, while a fault stood between any worker and Redis, a worker was frozen or slowed, an
 operator spoke (a reset counts anew), or the provider was already held open by somebody.
@@ -16,7 +19,7 @@ from collections.abc import Iterator
 
 from flexiai.core.circuit import State
 from flexiai.core.outcome import Outcome
-from flexiai.events import AttemptEnded, OperatorActed, Transition
+from flexiai.events import AttemptEnded, OperatorActed, RecordApplied, Transition
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 
@@ -36,6 +39,9 @@ def look(case: Case, tally: Tally) -> None:
             if _undisturbed(case, row, prompt_s) and not _open(case, provider, row):
                 tally.checked += 1
                 _judge(row, after, opens, prompt_s, tally)
+        for record in case.applied(provider):
+            if record.accepted and record.reported:
+                _reported(case, record, prompt_s, tally)
 
 
 def _judge(
@@ -49,6 +55,22 @@ def _judge(
     workers = len({e.worker for e in row})
     text = f"{len(row)} attempts on {last.provider} in a row had failed on {workers} workers, and nobody opened it"
     tally.violate(last.t, text, *row[-3:], provider=last.provider)
+
+
+def _reported(case: Case, record: RecordApplied, prompt_s: float, tally: Tally) -> None:
+    """The store opened it for failures that had been reported: whether enough of them stood."""
+    results = [e for e in case.all(AttemptEnded) if e.provider == record.provider and e.counted and e.t <= record.t]
+    known = [e for e in results if e.outcome is Outcome.SUCCESS and e.t <= record.t - prompt_s]
+    if not known:
+        return
+    ended, grace_s = known[-1], TRIPS * case.scenario.redis.latency.p99
+    failures = [e for e in results if e.outcome.fails_over and e.t > ended.t - grace_s]
+    if not _undisturbed(case, [ended, *(failures or [ended])], prompt_s):
+        return
+    tally.checked += 1
+    if len(failures) < case.scenario.breaker.failure_threshold:
+        text = f"{record.provider} was opened for failures of several workers, of which {len(failures)} stood in a row"
+        tally.violate(record.t, text, ended, *failures, record, worker=record.origin, provider=record.provider)
 
 
 def _rows(case: Case, provider: str) -> Iterator[tuple[list[AttemptEnded], AttemptEnded | None]]:
@@ -97,7 +119,7 @@ def _open(case: Case, provider: str, row: list[AttemptEnded]) -> bool:
 
 CHECKER = Checker(
     id="fleet-counts",
-    holds="Failures of several workers open a provider together, as soon as there are enough of them in a row.",
+    holds="Failures of several workers open a provider together, once enough of them stand in a row, and not before.",
     vacuous="no row of failures was spread over several workers that could tell each other",
     look=look,
 )

@@ -24,6 +24,10 @@ from harness.checkers.windows import Window
 from harness.faults import RedisFlush, RedisKill, RedisRestart
 
 
+_HARMLESS = frozenset({"flush", "drop_messages"})
+"""What may be beside a loss: reads and writes go on."""
+
+
 def look(case: Case, tally: Tally) -> None:
     """Every loss, every worker that knew something, and every provider."""
     for window in case.redis_windows:
@@ -87,7 +91,7 @@ def _in_touch(life: Life, t: float) -> bool:
 
 def _disturbed(case: Case, window: Window, life: Life, until: float) -> bool:
     since = window.start - case.scenario.sync.operation_timeout_s - case.bounds.prompt
-    others = (w.span for w in case.redis_windows if w is not window)
+    others = (w.span for w in case.redis_windows if w.fault.name not in _HARMLESS and w is not window)
     stays = isinstance(window.fault, RedisFlush)  # connected, all the time
     lost = any(since <= at <= (until if stays else window.start) for at, up in life.sync if not up)
     ended = any(window.start - case.bounds.prompt <= w.gone <= until for w in case.lives.values())

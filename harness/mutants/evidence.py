@@ -19,6 +19,7 @@ CATALOGUE = Catalogue()
     "sync",
     defect="nobody tells of failures: twelve workers with a threshold of five make sixty failing attempts",
     seen="per-process counters: pybreaker, aiobreaker, and LiteLLM's cooldowns without Redis",
+    plan="mutants-fleet",
 )
 def _each_for_itself(swap: Swap) -> None:
     swap(Reporter, "counted", lambda _: lambda self, *, failed: None)
@@ -29,6 +30,7 @@ def _each_for_itself(swap: Swap) -> None:
     "sync",
     defect="failures of all workers are added up, and no success ever ends the row",
     seen="LiteLLM #41223: a fleet-wide counter that only failures touch; a brown-out becomes an outage",
+    plan="mutants-fleet",
 )
 def _successes_untold(swap: Swap) -> None:
     def make(report: Any) -> Any:
@@ -46,6 +48,7 @@ def _successes_untold(swap: Swap) -> None:
     "sync",
     defect="one worker's sight opens a provider for everybody, whatever the quorum",
     seen="the objection of resilience4j #1284 and Polly #215 to shared state: one bad worker poisons all others",
+    plan="mutants-fleet",
 )
 def _quorum_ignored(swap: Swap) -> None:
     def make_report(report: Any) -> Any:

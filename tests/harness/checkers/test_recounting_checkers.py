@@ -317,6 +317,12 @@ class TestFleetCounts:
         story.add(OperatorActed(t=20.05, worker="w1", provider="a", action="reset", for_s=0.0, note="n"))
         assert story.check("fleet-counts").why == "vacuous"
 
+    @pytest.mark.parametrize(("ok", "verdict"), [(20.16, "fail"), (19.9, "pass"), (22.9, "unknown")])
+    def test_what_is_reported_must_stand_in_a_row(self, ok: float, verdict: str):
+        story = self.failing("w1", "w2").asks("w3", ok, ("a", OK), took=0.01).asks("w1", 23.0, ("a", FAILED), took=0.01)
+        story.told("w1", 23.02, 1, move=(C, O), via="reply", accepted=True, reported=True)
+        assert story.check("fleet-counts").verdict == verdict
+
     def test_workers_that_count_for_themselves_owe_nothing(self):
         assert self.failing("w1", "w2", "w3", sync={"evidence": "worker"}).check("fleet-counts").why == "vacuous"
         assert self.failing("w1", "w2", "w3", sync={"open_quorum": 2}).check("fleet-counts").why == "vacuous"
