@@ -23,7 +23,6 @@ from harness.checkers.spans import meets_any
 from harness.checkers.windows import Window
 from harness.faults import RedisFlush, RedisKill, RedisRestart
 
-
 _HARMLESS = frozenset({"flush", "drop_messages"})
 """What may be beside a loss: reads and writes go on."""
 
