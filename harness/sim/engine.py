@@ -56,10 +56,14 @@ _CALL = (_call,)
 
 
 class Engine(simpy.Environment):
-    """simpy's Environment with plain calls besides processes. `now`: simulated seconds."""
+    """simpy's Environment with plain calls besides processes. `now`: simulated seconds.
+
+    running  the loop that asyncio takes for the running one: the last that ran, until time stands again
+    """
 
     def __init__(self) -> None:
         super().__init__(0.0)
+        self.running: object = None
         self._stopping = False
 
     def put(self, when: float, entry: Entry) -> None:

@@ -182,19 +182,18 @@ class SimLoop(Streams):
         self._armed = True
         ready = self._ready
         count = len(ready)
-        _set_running_loop(self)
-        try:
-            for _ in range(count):
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    try:
-                        handle._context.run(handle._callback, *handle._args)
-                    except (SystemExit, KeyboardInterrupt):
-                        raise
-                    except BaseException as error:
-                        self._report("a callback raised", error)
-        finally:
-            _set_running_loop(None)
+        if self.engine.running is not self:
+            self.engine.running = self
+            _set_running_loop(self)  # a system call: not for every tick
+        for _ in range(count):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._report("a callback raised", error)
         self._busy_until = self.engine._now + count * self.callback_cost_s
         self._armed = False
         if ready:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from asyncio.events import _set_running_loop
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -38,10 +39,14 @@ def run_until(loop: SimLoop, main: Coroutine[Any, Any, T], *, horizon_s: float, 
     engine = loop.engine
     task = loop.create_task(main)
     task.add_done_callback(lambda _: engine.stop())
-    for _ in range(0, max_steps, _STEPS):
-        if engine.advance(steps=_STEPS, horizon_s=horizon_s):
-            return task.result()
-        gc.collect()
+    try:
+        for _ in range(0, max_steps, _STEPS):
+            if engine.advance(steps=_STEPS, horizon_s=horizon_s):
+                return task.result()
+            gc.collect()
+    finally:
+        engine.running = None
+        _set_running_loop(None)
     raise Stuck(f"the simulation has not ended at {engine.now:.3f} s, after {max_steps} steps")
 
 
