@@ -13,6 +13,7 @@ Rules
 from __future__ import annotations
 
 import re
+from functools import cache
 from random import Random
 from typing import Any, Literal, get_args, get_origin
 
@@ -328,7 +329,7 @@ class _Faults:
             return f"{self._rng.randint(20, 90)}%" if self._rng.random() < PARTIAL else None
         if not field.is_required():
             return None
-        return self._plan.amount.draw(self._rng) if parse_duration in readers else yaml.safe_load(kind.example)[name]
+        return self._plan.amount.draw(self._rng) if parse_duration in readers else _example(kind)[name]
 
     def _workers(self, *, all_: bool) -> str:
         """Some; often all, unless it is one worker who is told what the others are to hear of."""
@@ -336,6 +337,12 @@ class _Faults:
         if all_ and self._rng.random() < PARTIAL:
             return "all"
         return f"{self._rng.randint(1, max(1, count - 1))} of {count}"
+
+
+@cache
+def _example(kind: type[Fault]) -> Document:
+    document: Document = yaml.safe_load(kind.example)
+    return document
 
 
 def _seconds(value: Any) -> float:

@@ -64,6 +64,7 @@ _UNITS = (
     _Unit("rate", parse_rate, lambda x: f"{x:.3g}/s", even=False),
     _Unit("share", _percent, lambda x: f"{100 * x:.0f}%"),
 )
+_BY_KIND = {unit.kind: unit for unit in _UNITS}
 
 
 class Spread(BaseModel):
@@ -124,7 +125,7 @@ class Spread(BaseModel):
 
 
 def _unit(kind: Kind) -> _Unit:
-    return next(unit for unit in _UNITS if unit.kind == kind)
+    return _BY_KIND[kind]
 
 
 def _unit_of(value: Any) -> _Unit | None:

@@ -123,13 +123,17 @@ class SimWorker:
     def _serve(self, request: str, stream: bool) -> None:
         if request not in self.open:
             return  # its caller left before it was read
-        task = self.process.loop.create_task((self._tell if stream else self._ask)(request))
-        self._serving[request] = task
-        task.add_done_callback(lambda _: self._serving.pop(request))
+        self._serving[request] = self.process.loop.create_task(self._answer(request, stream))
 
     def _give_up(self, request: str) -> None:
-        if request in self._serving:
-            self._serving[request].cancel()
+        if (task := self._serving.get(request)) is not None:
+            task.cancel()
+
+    async def _answer(self, request: str, stream: bool) -> None:
+        try:
+            await (self._tell if stream else self._ask)(request)
+        finally:
+            self._serving.pop(request, None)
 
     async def _ask(self, request: str) -> None:
         try:
