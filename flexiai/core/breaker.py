@@ -450,14 +450,15 @@ class Breaker:
     def _proposed(self, now: float, open_for_s: float) -> Proposal:
         """The present state, for the fleet. An operator's word that it has not heard yet goes with it."""
         held, forced = self.held(now), self.proposal is not None and self.proposal.forced
-        closed = self.state is State.CLOSED or (self.private and forced)
+        hidden = self.private and forced  # the fleet is to heed that word, not to side with this worker
+        closed = self.state is State.CLOSED or hidden
         return Proposal(
             base=self.circuit.epoch,
             state=State.CLOSED if closed else State.OPEN,
             reason=self.reason,
             worker=self.worker,
             seen_at=now,
-            open_for_ms=math.ceil(open_for_s * 1000),
+            open_for_ms=0 if hidden else math.ceil(open_for_s * 1000),
             failure_count=self.failure_count,
             rounds=self.rounds,
             forced=forced,

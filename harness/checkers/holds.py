@@ -10,12 +10,14 @@ by probes, or applies a record that says so, and lasts as long as the record (or
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flexiai.core.circuit import Cause, Mode, State
-from flexiai.events import OperatorActed, RecordApplied, Transition
+from flexiai.events import OperatorActed, ProposalSent, RecordApplied, Transition
 from harness.checkers.spans import Span
 
 if TYPE_CHECKING:
@@ -44,11 +46,36 @@ def holds_of(index: Index) -> dict[tuple[str, str], tuple[Hold, ...]]:
         for event in index.kinds.get(kind, ()):
             assert isinstance(event, OperatorActed | RecordApplied)  # noqa: S101 - of that kind
             heard.setdefault((event.worker, event.provider), []).append(event)
-    ends: dict[tuple[str, int], float] = {}
-    for record in (r for records in index.records.values() for r in records):
-        key = record.provider, record.epoch
-        ends[key] = min(ends.get(key, math.inf), record.t + record.held_s)
-    return {key: holds for key, events in heard.items() if (holds := tuple(_holds(sorted(events, key=_time), ends)))}
+    ends, sent = _Ends(index), _sent(index)
+    found = {key: tuple(_holds(sorted(events, key=_time), ends, sent[key])) for key, events in heard.items()}
+    return {key: holds for key, holds in found.items() if holds}
+
+
+class _Ends:
+    """When each hold is over at the earliest, by whoever was told of it first, or heard first of its record."""
+
+    def __init__(self, index: Index) -> None:
+        self._said: dict[tuple[str, Mode, str], float] = {}
+        self._heard: dict[tuple[str, int], float] = {}
+        for e in (e for words in index.words.values() for e in words):
+            word = e.provider, _MODES[e.action], e.note
+            self._said[word] = min(self._said.get(word, math.inf), e.t + e.for_s)
+        for r in (r for records in index.records.values() for r in records):
+            record = r.provider, r.epoch
+            self._heard[record] = min(self._heard.get(record, math.inf), r.t + r.held_s)
+
+    def of(self, record: RecordApplied) -> float:
+        said = self._said.get((record.provider, record.mode, record.note), math.inf)
+        return min(said, self._heard[record.provider, record.epoch])
+
+
+def _sent(index: Index) -> defaultdict[tuple[str, str], list[float]]:
+    """When each (worker, provider) told the store something."""
+    sent: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for proposal in index.kinds.get(ProposalSent, ()):
+        assert isinstance(proposal, ProposalSent)  # noqa: S101 - of that kind
+        sent[proposal.worker, proposal.provider].append(proposal.t)
+    return sent
 
 
 def ramps_of(index: Index, scenario: Scenario) -> dict[tuple[str, str], tuple[Span, ...]]:
@@ -67,14 +94,14 @@ def _ramp(event: Transition | RecordApplied, for_s: float) -> Span:
     return Span(event.t - TOGETHER_S, event.t + for_s + TOGETHER_S)
 
 
-def _holds(events: list[OperatorActed | RecordApplied], ends: dict[tuple[str, int], float]) -> Iterator[Hold]:
+def _holds(events: list[OperatorActed | RecordApplied], ends: _Ends, sent: list[float]) -> Iterator[Hold]:
     known: Hold | None = None
     told: OperatorActed | None = None
     for event in events:
         if isinstance(event, OperatorActed):
             told, mode, for_s, sure_end = event, _MODES[event.action], event.for_s, event.t + event.for_s
-        elif told is None or event.accepted or (event.mode, event.note) == (_MODES[told.action], told.note):
-            told, mode, for_s, sure_end = None, event.mode, event.held_s, ends[event.provider, event.epoch]
+        elif told is None or _settles(event, told, sent):
+            told, mode, for_s, sure_end = None, event.mode, event.held_s, ends.of(event)
         else:
             continue
         if known is not None:
@@ -83,6 +110,14 @@ def _holds(events: list[OperatorActed | RecordApplied], ends: dict[tuple[str, in
         known = Hold(mode, Span(event.t, event.t + for_s), Span(event.t, sure_end), event) if held else None
     if known is not None:
         yield known
+
+
+def _settles(record: RecordApplied, told: OperatorActed, sent: list[float]) -> bool:
+    """Whether a record is the store's answer to what an operator told this worker: it says the same, or is taken as our
+    own, and not as what was sent before that was said."""
+    same = (record.mode, record.note) == (_MODES[told.action], told.note)
+    at = bisect_left(sent, record.t)
+    return same or (record.accepted and (not at or sent[at - 1] >= told.t))
 
 
 def _cut(span: Span, at: float) -> Span:

@@ -180,6 +180,16 @@ def test_a_hold_that_was_told_late_ends_when_a_later_reading_says(mode: str) -> 
     assert isinstance(admitted, Refusal if mode == "open" else Permit)
 
 
+def test_a_private_opening_while_a_drain_waits_makes_no_ramp_of_its_open_time() -> None:
+    breaker = Breaker("p", RULES, "w", 2)
+    breaker.drain(0.0, 60.0, "deploy")
+    for at in range(RULES.failure_threshold):
+        call(breaker, Outcome.FAILURE, float(at))
+    assert (breaker.state, breaker.private) == (State.OPEN, True)
+    said = pending(breaker)
+    assert (said.forced, said.mode, said.state, said.open_for_ms) == (True, Mode.DRAIN, State.CLOSED, 0)
+
+
 def test_another_worker_drains_whatever_it_wants_to_tell_itself() -> None:
     operator, other = breaker_of("a"), breaker_of("b")
     operator.drain(0.0, 30.0, "deploy")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from flexiai.core.circuit import Cause, Mode
 from flexiai.core.outcome import Outcome
-from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, RequestEnded, RequestStarted
+from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, ProposalSent, RequestEnded, RequestStarted
 from harness.metrics import measure
 from harness.verdict import owed
 from tests.harness.histories import C, H, O, Story
@@ -63,6 +63,27 @@ class TestLegalTransitions:
 
         assert probed(20.1) == "pass"
         assert probed(19.8) == "fail"
+
+    def test_what_was_told_late_to_all_ends_when_whoever_was_told_first_says(self):
+        said = {"reason": Cause.FORCED_OPEN, "mode": Mode.OPEN, "note": "n"}
+
+        def probed(at: float) -> str:
+            story = says(Story(), 10, "open").moves("w1", 10, C, O, Cause.FORCED_OPEN, open_for_s=10.0)
+            story.told("w2", 13.0, 1, held_s=10.0, move=(C, O), **said)  # its notice took 3 s, and the answer longer
+            return story.moves("w2", at, O, H, Cause.PROBE_GRANTED).check("legal-transitions").verdict
+
+        assert probed(20.1) == "pass"
+        assert probed(19.8) == "fail"
+
+    def test_the_answer_to_an_earlier_word_does_not_bring_it_back(self):
+        def asked(sent_at: float) -> str:
+            story = says(says(Story(), 10, "drain"), 12, "reset", 0.0)
+            story.add(ProposalSent(t=sent_at, worker="w1", provider="a", state=C, base=0))
+            story.told("w1", 13, 1, C, via="reply", accepted=True, mode=Mode.DRAIN, held_s=7.0, note="other")
+            return request(story, 14, "a").check("refuse-when-open").verdict
+
+        assert asked(11.0) == "unknown"  # a reset: there is no hold
+        assert asked(12.5) == "fail"
 
     def test_a_drain_that_the_store_takes_late_tells_the_state_as_it_was(self):
         def told(**more: object) -> str:
