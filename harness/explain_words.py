@@ -28,6 +28,9 @@ from flexiai.events import (
 )
 from harness.history import (
     Entry,
+    FaultEffect,
+    FaultHealed,
+    FaultInjected,
     RedisDown,
     RedisUp,
     RequestDone,
@@ -99,7 +102,14 @@ def _said(error: str | None) -> str:
     return f": {error}" if error else ""
 
 
+def _effect(e: FaultEffect) -> str:
+    return f"fault {e.fault + 1} has had an effect: {e.what} ({e.count})"
+
+
 _WORDS: dict[type, Callable[[Any], str]] = {
+    FaultInjected: lambda e: f"fault {e.fault + 1} begins: {e.inject} of {e.target}, on {', '.join(e.on) or 'nobody'}",
+    FaultHealed: lambda e: f"fault {e.fault + 1} is over",
+    FaultEffect: _effect,
     RequestSent: lambda e: f"request {e.request} is sent to instance {e.instance}",
     RequestStarted: lambda e: f"{e.worker} takes request {e.request}",
     AttemptStarted: _attempted,

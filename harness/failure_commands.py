@@ -84,7 +84,7 @@ def compare_command(run: Path, other: Path | None) -> int:
     folder = RunDir.create(Path("runs"), passing.scenario.name, "sim", passing.seed)
     folder.write(Record(passing.scenario, "sim", passing.seed, passing.history, passing.judged, passing.wall_s))
     _beside(one, _Run(passing.scenario, passing.seed, passing.case, passing.judged), f"it, and {found.difference}")
-    click.echo(f"  the passing run: {folder.path}")
+    click.echo(f"  the run that does not fail of it: {folder.path}")
     return PASS
 
 

@@ -1,5 +1,5 @@
-"""The passing run that is nearest to a failing one: without one of its faults, or of a neighbouring seed. What the two
-do not share is where to look."""
+"""The run that is nearest to a failing one and does not fail of the same: without one of its faults, or of a
+neighbouring seed. What the two do not share is where to look."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.history import Entry
 from harness.scenario import Scenario
 from harness.scenario_file import ScenarioError
 from harness.shrink import document_of, fails, valid
-from harness.shrink_moves import Document
+from harness.shrink_moves import Document, that_can_come
 
 SEEDS = 10
 """How far away a neighbouring seed may be."""
@@ -47,17 +47,19 @@ def divergence(failing: Sequence[Entry], passing: Sequence[Entry]) -> tuple[str,
 def _neighbours(scenario: Scenario, seed: int) -> Iterator[tuple[str, Scenario, int]]:
     for n in reversed(range(len(scenario.faults))):
         fault = scenario.faults[n]
+        when = f"at {fault.at:g} s" if fault.after is None else f"{fault.at:g} s after {fault.after.event}"
         changed = _without_fault(document_of(scenario), n)
         if changed is not None:
-            yield f"without fault {n + 1}, {fault.inject} of {fault.target} at {fault.at:g} s", changed, seed
+            others = ", and what waits for it" if len(changed.faults) < len(scenario.faults) - 1 else ""
+            yield f"without fault {n + 1}, {fault.inject} of {fault.target} {when}{others}", changed, seed
     for away in range(1, SEEDS + 1):
         yield f"seed {seed + away}", scenario, seed + away
 
 
 def _without_fault(document: Document, n: int) -> Scenario | None:
     try:
-        return valid({**document, "faults": document["faults"][:n] + document["faults"][n + 1 :]})
-    except ScenarioError:  # another fault waits for this one
+        return valid({**document, "faults": that_can_come(document["faults"][:n] + document["faults"][n + 1 :])})
+    except ScenarioError:
         return None
 
 

@@ -29,10 +29,10 @@ def fewer_faults(document: Document) -> Iterator[Document]:
     faults = document.get("faults", [])
     half = len(faults) // 2
     if half > 1:
-        yield _with(document, faults=_that_can_come(faults[half:]))
-        yield _with(document, faults=_that_can_come(faults[:half]))
+        yield _with(document, faults=that_can_come(faults[half:]))
+        yield _with(document, faults=that_can_come(faults[:half]))
     for n in range(len(faults)):
-        yield _with(document, faults=_that_can_come(faults[:n] + faults[n + 1 :]))
+        yield _with(document, faults=that_can_come(faults[:n] + faults[n + 1 :]))
 
 
 def fewer_workers(document: Document) -> Iterator[Document]:
@@ -221,7 +221,7 @@ def _once(fault: Document) -> Document:
     return {key: value for key, value in fault.items() if key not in gone}
 
 
-def _that_can_come(faults: list[Document]) -> list[Document]:
+def that_can_come(faults: list[Document]) -> list[Document]:
     """Without those that wait for one that is not there, and without ends by such."""
     while True:
         ids = {fault.get("id") for fault in faults}

@@ -213,7 +213,8 @@ def _weigh(
     held = sum(f.verdict == "pass" for f in findings)
     return (
         "pass",
-        f"{held} invariants held, {len(findings) - held} had no occasion, {len(expectations)} expectations met",
+        f"{held} invariants held, {len(findings) - held} had no occasion, "
+        f"{len(expectations)} {'expectation' if len(expectations) == 1 else 'expectations'} met",
     )
 
 

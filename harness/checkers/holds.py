@@ -105,6 +105,8 @@ def _holds(events: list[OperatorActed | RecordApplied], ends: _Ends, sent: list[
         else:
             continue
         if known is not None:
+            if isinstance(event, RecordApplied) and (known.mode, known.proof.note) == (mode, event.note):
+                sure_end = min(sure_end, known.sure.end)  # who knows its end already learns nothing by hearing it late
             yield Hold(known.mode, _cut(known.span, event.t), _cut(known.sure, event.t), known.proof)
         held = mode is not Mode.NORMAL and for_s > 0
         known = Hold(mode, Span(event.t, event.t + for_s), Span(event.t, sure_end), event) if held else None

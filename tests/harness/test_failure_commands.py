@@ -50,6 +50,7 @@ def test_a_failing_run_is_compared_with_the_nearest_that_passes(call, failing):
     code, said = call("compare", failing)
     assert code == PASS, said
     assert "without fault 1, error of provider/openai at 1 s" in said
+    assert "fault 1 begins: error of provider/openai, on openai" in said
     assert "they part at" in said
     assert "failing_attempts" in said
 

@@ -148,6 +148,17 @@ class TestRefuseWhenOpen:
     def test_after_its_time_it_may(self):
         assert request(says(Story(), 10, "drain"), 21, "a").check("refuse-when-open").verdict == "unknown"
 
+    def test_who_was_told_how_long_learns_no_other_end_from_a_late_echo_of_it(self):
+        def asked(at: float) -> str:
+            story = says(Story(), 10, "drain")
+            story.told(
+                "w1", 10.5, 1, C, origin="w1", via="reply", accepted=True, mode=Mode.DRAIN, held_s=10.0, note="n"
+            )
+            return request(story, at, "a").check("refuse-when-open").verdict
+
+        assert asked(20.2) == "unknown"
+        assert asked(19.8) == "fail"
+
     def test_a_request_that_spared_it_was_an_occasion(self):
         finding = request(says(Story(), 10, "drain"), 12, "b", **spares("drain")).check("refuse-when-open")
         assert (finding.verdict, finding.checked) == ("pass", 1)
