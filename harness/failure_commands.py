@@ -109,7 +109,8 @@ def _run_of(path: Path) -> _Run:
     try:
         history = rundir.read_history(path if path.is_dir() else path.parent)
     except RunDirError:
-        _simulated(path)
+        if capsule.mode != "sim":
+            raise  # what happened once for real is in its history or nowhere
         ran = simulate(capsule.scenario, capsule.seed, figures=True)
         return _Run(ran.scenario, ran.seed, ran.case, ran.judged)
     case = Case(capsule.scenario, capsule.seed, history)
