@@ -2,7 +2,7 @@
 
 The results of a worker's attempts on a provider are counted again, from nothing: those its breaker counted, in the
 order in which they ended, since the breaker last became CLOSED or was reset: by an operator's word to this worker (when
-it was said, and not again when the store takes it), or by the record of another's.
+it was said, and not again when the store takes it), or by the record of another's, unless a word of its own waits.
 
 * The result that makes the row of failures as long as `failure_threshold`, that says MISCONFIGURED, or that asks for
   peace (Retry-After), takes the breaker out of CLOSED at that moment.
@@ -45,7 +45,7 @@ def _recount(case: Case, key: tuple[str, str], happened: list[Counted], tally: T
                 if _decides(case, e, row):
                     tally.checked += 1
                     _must_open(case, key, e, row, tally)
-        elif _is_reset(e):
+        elif _is_reset(case, e):
             row = 0
 
 
@@ -73,10 +73,13 @@ def _enough(case: Case, change: Transition, row: int, last: AttemptEnded | None,
         tally.violate(change.t, text, last, change, worker=change.worker, provider=change.provider)
 
 
-def _is_reset(e: OperatorActed | RecordApplied) -> bool:
+def _is_reset(case: Case, e: OperatorActed | RecordApplied) -> bool:
     if isinstance(e, OperatorActed):
         return e.action == "reset"
-    return e.reason is Cause.RESET and not e.accepted
+    if e.reason is not Cause.RESET or e.accepted:
+        return False
+    words = (w.note for w in case.index.words.get((e.worker, e.provider), ()) if w.t <= e.t)
+    return not case.word_waits(e.worker, e.provider, e.t) or e.note in list(words)[-1:]
 
 
 def _by_key(case: Case) -> dict[tuple[str, str], list[Counted]]:

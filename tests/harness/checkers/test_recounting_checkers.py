@@ -65,6 +65,12 @@ class TestOpensWhenDue:
         story = row(Story(), FAILED).told("w1", 1.5, 1, C, reason=Cause.RESET, origin="w2")
         assert row(story, FAILED, since=2.0).opens("w1", 2.1).check("opens-when-due").verdict == "fail"
 
+    @pytest.mark.parametrize(("note", "verdict"), [("another's", "pass"), ("mine", "fail")])
+    def test_anothers_reset_is_not_followed_while_a_word_waits_unless_it_says_the_same(self, note, verdict):
+        said = OperatorActed(t=0.5, worker="w1", provider="a", action="reset", note="mine")
+        story = row(Story().add(said), FAILED).told("w1", 1.5, 1, C, reason=Cause.RESET, origin="w2", note=note)
+        assert row(story, FAILED, since=2.0).opens("w1", 2.1).check("opens-when-due").verdict == verdict
+
     def test_who_was_asked_to_wait_opens_at_the_first_answer(self):
         assert row(Story(), LIMITED, retry_after_s=3.0).check("opens-when-due").verdict == "fail"
         story = row(Story(), LIMITED, retry_after_s=3.0).moves("w1", 1.1, C, O, Cause.RETRY_AFTER)
