@@ -98,17 +98,19 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         return  # what a killed worker had told may be in no journal
     changes = [c for c in case.changes(provider) if c.cause is not Cause.SYNC]
     seen: set[int] = set()
-    closed = -math.inf  # when the store last said so
+    closings: dict[int, float] = {}  # by epoch, since who hears of a record first says nothing of the store's order
     for record in case.applied(provider):
         known = record.epoch in seen
         seen.add(record.epoch)
-        closed = record.t if record.state is State.CLOSED and not known else closed
+        if record.state is State.CLOSED:
+            closings.setdefault(record.epoch, record.t)
         if known or record.state is not State.OPEN or record.reason is not Cause.CONSECUTIVE_FAILURES:
             continue
         if not record.reported and case.word_waits(record.origin, provider, record.t):
             continue  # a drain tells the state as it stands
         if case.clock_was_set(record.origin, record.t):
             continue  # it does not know how old its own finding is
+        closed = max((t for epoch, t in closings.items() if epoch < record.epoch), default=-math.inf)
         before = [c for c in changes if c.t <= record.t]
         since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
         own = [c for c in before if c.t >= since and c.to is State.OPEN]

@@ -6,8 +6,8 @@
 * The bound per worker holds always; in HALF_OPEN nothing but probes may be sent.
 * The bound over workers holds for probes during which no fault stood between their worker and Redis, the worker was
   not frozen or blocked (it knows of Redis what it knew before), nor its clock moved (set back, it stops the timers, as
-  if the worker were frozen: a lease may end meanwhile), and Redis had not just lost what it held (the lease goes with
-  the rest).
+  if the worker were frozen: a lease may end meanwhile, and the way back to Redis begins after), and Redis had not just
+  lost what it held (the lease goes with the rest).
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _with_redis(case: Case, probe: Attempt, life: Span) -> bool:
     worker, since = probe.started.worker, life.start - case.bounds.lease
     until = min(life.end, case.end)
     lost = (w.span for w in case.redis_windows if w.fault.forgets)
-    clocks = (Span(w.start, w.over) for w in case.windows if w.fault.of == "clock" and w.touches(case.lives[worker]))
+    moved = (w for w in case.windows if w.fault.of == "clock" and w.touches(case.lives[worker]))
+    clocks = (Span(w.start, w.over + case.bounds.rejoin) for w in moved)
     return not (
         meets_any(case.cuts[worker], life.start, until)
         or meets_any(lost, since, until)
