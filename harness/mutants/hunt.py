@@ -13,7 +13,7 @@ from harness.campaign.one import simulate
 from harness.campaign.plan import Plan
 from harness.mutants.catalogue import MUTANTS
 from harness.scenario import Scenario
-from harness.shrink import shrink
+from harness.shrink import MOST_RUNS, shrink
 
 UNHARMED = "none"
 """Stands for the code as it is: what is found there is no mutant's doing."""
@@ -134,7 +134,9 @@ def _worst(hunts: Sequence[Hunt]) -> list[str]:
     runs, faults = max(s.runs for s in sizes), max(s.faults for s in sizes)
     workers = max(s.workers for s in sizes)
     most = f"{_plural(faults, 'fault')} and {_plural(workers, 'worker')}"
-    return ["", f"To shrink the first seed of each took at most {runs} runs, and left at most {most}."]
+    told = f"To shrink the first seed of each took at most {runs} runs, and left at most {most}."
+    stopped = sum(s.runs >= MOST_RUNS for s in sizes)
+    return ["", told, *([f"At the bound of {MOST_RUNS} runs ended {stopped} of {len(sizes)}."] if stopped else [])]
 
 
 def _plural(count: int, noun: str) -> str:
