@@ -38,6 +38,7 @@ STREAMED = {
 }
 TIMEOUT_S = 120.0
 FIND_S = 0.05
+FOREVER_S = 3600.0
 
 
 class Left(BaseException):
@@ -113,10 +114,11 @@ class Planned(FastHttpUser):
 
     @task
     def keep(self) -> None:
-        """Send everything, await every end, and end Locust."""
+        """Send everything, await every end, and be there until the harness ends Locust: the run may last longer."""
         keeper = Keeper(self, Plan.read(Path(str(PLAN))))
         keeper.run()
-        self.environment.runner.quit()
+        while True:
+            gevent.sleep(FOREVER_S)
 
 
 class Keeper:

@@ -98,6 +98,14 @@ def test_a_good_run_passes_and_leaves_a_complete_directory(carried_out):
     assert {"instance-1.log", "load.log", "provider-anthropic.log", "provider-openai.log", "proxy.log"} <= logs
 
 
+def test_a_load_may_end_long_before_its_run(carried_out):
+    finished = carried_out(load=[{"arrival": "constant", "rate": "40/s", "for": "2s"}])
+    record = finished.record
+    assert record.judged.verdict == "pass", record.judged.reason
+    assert max(r.t for r in record.history.all(RequestSent)) < 3.0
+    assert record.history.entries[-1].t >= record.scenario.duration
+
+
 def test_redis_is_paused_killed_and_cut_off(carried_out):
     finished = carried_out(
         duration="5s",
