@@ -129,6 +129,7 @@ def _jitter_s(case: Case, key: Key, t: float) -> float:
         max((c.open_for_s for c in case.index.transitions.get(key, []) if c.t <= t), default=0.0),
         max((r.open_for_ms / 1000 for r in case.index.records.get(key, []) if r.t <= t), default=0.0),
         max((_wish_s(case, e) for e in case.retry_afters.get(key, ()) if e.t <= t), default=0.0),
+        max((w.for_s for w in case.index.words.get(key, ()) if w.t <= t), default=0.0),
     )
     return min(ALONE_MOST_S, ALONE_SHARE * longest_s)
 

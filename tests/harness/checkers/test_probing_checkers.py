@@ -8,7 +8,7 @@ import pytest
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
-from flexiai.events import ProbeLease, ProposalFailed, ProposalSent, RecordRestored
+from flexiai.events import OperatorActed, ProbeLease, ProposalFailed, ProposalSent, RecordRestored
 from tests.harness.histories import C, H, O, Story
 
 OK, LIMITED = Outcome.SUCCESS, Outcome.RATE_LIMITED
@@ -129,6 +129,14 @@ class TestProbeWhenDue:
         made = refused(story(KILL).fault().opens("w1", 16.0).down("w1", 20.0), "w1", 21.5, 24.0).up("w1", 31.0)
         (violation,) = made.check("probe-when-due").violations
         assert violation.t == 24.0  # at 21.5 s the jitter may not have been over
+
+    @pytest.mark.parametrize(("at", "verdict"), [(24.2, "unknown"), (24.5, "fail")])
+    def test_the_jitter_is_of_an_operators_time_too(self, at, verdict):
+        said = OperatorActed(
+            t=16.1, worker="w1", provider="a", action="open", for_s=6.9
+        )  # until 23 s, and a fifth of it
+        made = refused(story(KILL).fault().opens("w1", 16.0).add(said).down("w1", 20.0), "w1", at).up("w1", 31.0)
+        assert made.check("probe-when-due").verdict == verdict
 
     def test_who_has_not_noticed_yet_is_excused(self):
         made = refused(story(KILL).fault().opens("w1", 10.0), "w1", 20.1)
