@@ -44,9 +44,15 @@ class Connections:
 
 
 async def _ready(connection: AbstractConnection) -> None:
-    """Connected, with nothing left to read: what was said unasked, or to somebody who has given up, ends it."""
+    """Connected, whole, with nothing left to read: what was said unasked, or to somebody who has given up, ends it."""
     connect: Any = connection.connect  # untyped in redis-py
     await connect()
-    if await connection.can_read():
+    if await connection.can_read() or _was_reset(connection):
         await connection.disconnect()
         await connect()
+
+
+def _was_reset(connection: AbstractConnection) -> bool:
+    """Whether it broke while nobody used it, which redis-py's `can_read` tells of a proper end alone."""
+    reader: asyncio.StreamReader | None = connection._reader
+    return reader is not None and reader.exception() is not None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection
 
 from flexiai.sync.connections import Connections
 
@@ -20,6 +23,7 @@ class Scripted:
         self.said: list[str] = []
         self.dirty = False
         self.connected = False
+        self._reader: asyncio.StreamReader | None = None
         self._may_answer = may_answer
 
     async def connect(self) -> None:
@@ -119,5 +123,30 @@ def test_busy_ones_are_closed_too_and_open_again_when_needed() -> None:
         await asyncio.gather(*asked)
         await there.connections.execute("GET", "b")
         assert there.made[1].said[-2:] == ["connect", "GET"]
+
+    run(scene)
+
+
+def test_one_that_was_reset_while_it_was_idle_is_made_anew() -> None:
+    async def scene() -> None:
+        begun: list[asyncio.Transport] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            begun.append(writer.transport)
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"PING\r\n"):
+                    writer.write(b"+%d\r\n" % len(begun))
+
+        async with asyncio.timeout(10), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            connections = Connections(lambda: Connection(host=host, port=port, protocol=2, driver_info=None), most=1)
+            assert await connections.execute("PING") == b"1"
+            reader = connections._free[0]._reader
+            begun[0].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            begun[0].abort()
+            while reader.exception() is None:
+                await asyncio.sleep(0)
+            assert await connections.execute("PING") == b"2"
+            await connections.disconnect()
 
     run(scene)
