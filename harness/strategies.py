@@ -26,6 +26,7 @@ from pydantic import BaseModel
 
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
 from harness.campaign.draw import Document, bounded
+from harness.campaign.health import in_time
 from harness.campaign.plan import Plan, Section
 from harness.campaign.spread import Spread
 from harness.fault_strategies import Faults, values
@@ -166,7 +167,10 @@ def loads(plan: Plan = SMALL) -> SearchStrategy[Load]:
 
 
 def scenarios(plan: Plan = SMALL, **parts: SearchStrategy[Any]) -> SearchStrategy[Scenario]:
-    """Whole scenarios. `parts` take the place of what is drawn of the plan: `topology=st.just(Topology(…))`."""
+    """Whole scenarios. `parts` take the place of what is drawn of the plan: `topology=st.just(Topology(…))`.
+
+    Drawn providers answer in time unless a fault keeps them from it; given ones are as they are.
+    """
     usual: dict[str, SearchStrategy[Any]] = {
         "topology": topologies(plan),
         "providers": providers(plan),
@@ -176,11 +180,11 @@ def scenarios(plan: Plan = SMALL, **parts: SearchStrategy[Any]) -> SearchStrateg
         "sync": syncs(plan),
         "load": st.tuples(loads(plan)),
     }
-    return _scenarios(Faults(plan), st.fixed_dictionaries(usual | parts))
+    return _scenarios(Faults(plan), st.fixed_dictionaries(usual | parts), healthy="providers" not in parts)
 
 
 @st.composite
-def _scenarios(draw: DrawFn, /, broken: Faults, parts: SearchStrategy[dict[str, Any]]) -> Scenario:
+def _scenarios(draw: DrawFn, /, broken: Faults, parts: SearchStrategy[dict[str, Any]], *, healthy: bool) -> Scenario:
     plan, drawn = broken.plan, draw(parts)
     safety_s, liveness_s = (parse_duration(draw(values(phase))) for phase in (plan.safety, plan.liveness))
     world = Scenario(
@@ -190,6 +194,7 @@ def _scenarios(draw: DrawFn, /, broken: Faults, parts: SearchStrategy[dict[str, 
         without=dict(plan.without),
         **drawn,
     )
+    world = in_time(world) if healthy else world
     return world if "faults" in drawn else world.model_copy(update={"faults": draw(broken.of(world, safety_s))})
 
 

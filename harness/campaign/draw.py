@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from harness.campaign.anchors import ROLES, ROOM_S, Anchor, anchors, named
+from harness.campaign.health import in_time
 from harness.campaign.occasions import Drawn, Occasions, takes_answers, touches_decisions
 from harness.campaign.plan import FaultsPlan, Plan, Section
 from harness.checkers.bounds import Bounds
@@ -67,7 +68,7 @@ def draw(plan: Plan, seed: int) -> Scenario:
     rng = Random(f"{plan.name}/{seed}")
     safety_s, liveness_s = _seconds(plan.safety.draw(rng)), _seconds(plan.liveness.draw(rng))
     document = _world(plan, seed, rng)
-    scenario = Scenario.model_validate(document | {"duration": format_duration(safety_s + liveness_s)})
+    scenario = in_time(Scenario.model_validate(document | {"duration": format_duration(safety_s + liveness_s)}))
     if rng.random() < plan.settled:
         liveness_s = max(liveness_s, settled_s(scenario))
     faults = _Faults(plan.faults, scenario, safety_s, seed, rng).draw()

@@ -75,7 +75,7 @@ def _empties(window: Window) -> bool:
 def _until(case: Case, window: Window, life: Life) -> float | None:
     """By when the worker must have seen to it; None: nothing can be asked of it."""
     since = window.start - case.bounds.prompt
-    if life.ready is None or life.ready > since or not _in_touch(life, since):
+    if life.ready is None or life.ready > since or not life.alive(since) or not _in_touch(life, since):
         return None
     if isinstance(window.fault, RedisFlush):
         return window.end + case.scenario.sync.reconcile_interval_s + case.bounds.prompt

@@ -205,6 +205,10 @@ class TestStoreRestored:
     def test_a_death_in_between_excuses(self):
         assert self.lost(FLUSH).killed("w2", 20.5).check("store-restored").why == "vacuous"
 
+    def test_who_was_gone_before_knew_nothing_any_more(self):
+        finding = self.lost(FLUSH).killed("w2", 15.0).check("store-restored")
+        assert {v.worker for v in finding.violations} == {"w1", "w3"}
+
 
 class TestLostNotices:
     """The second half of `news-travels`."""
