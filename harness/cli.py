@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -253,7 +254,8 @@ def _show_divergence(capsule: Path, finished: Finished) -> None:
 
 
 def main() -> None:
-    """The `harness` command: every error ends with one clear message and its exit code."""
+    """The `harness` command: every error ends with one clear message and its exit code. SIGTERM is a Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = cli.main(standalone_mode=False) or PASS
     except click.exceptions.Abort:

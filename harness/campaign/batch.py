@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 from random import Random
 
 import msgspec
@@ -11,6 +15,7 @@ import msgspec
 from harness.campaign.one import tally
 from harness.campaign.plan import Plan
 from harness.campaign.totals import Totals
+from harness.exit_codes import INTERRUPTED
 
 
 class Batch(msgspec.Struct):
@@ -21,8 +26,15 @@ class Batch(msgspec.Struct):
 
 
 def prepare() -> None:
-    """Ready a process of the pool: a Ctrl-C is its parent's to answer."""
+    """Ready a process of the pool: a Ctrl-C is its parent's to answer, and however that ends, it ends too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(INTERRUPTED)  # it waits for work in another thread, which would never come
 
 
 def run_batch(plan: Plan, seeds: Sequence[int]) -> Batch:

@@ -64,11 +64,12 @@ def conduct(
 ) -> None:
     """Run `campaign` until its budget is used or the user has enough. `make`: an executor, if not processes here."""
     began, before_s = time.monotonic(), campaign.state.wall_s
-    pool = Pool(make or (lambda: processes(jobs, FIRST_HASH_SEED)), jobs)
-    pools = [pool]
+    pools: list[Pool] = []
     saved = began
     try:
         with closing(pools):
+            pool = Pool(make or (lambda: processes(jobs, FIRST_HASH_SEED)), jobs)
+            pools.append(pool)
             _replay_corpus(campaign, corpus, pool)
             second = Pool(lambda: processes(1, SECOND_HASH_SEED), 1) if campaign.plan.twice else None
             pools += [second] if second is not None else []
