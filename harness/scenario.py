@@ -109,20 +109,34 @@ class RedisSpec(Part):
 
 
 class Asking(Part):
-    """How a load asks. `stream`: the share of its requests whose answers are streams; `cancel`: the share of them all
-    whose sender leaves on the way, at a time drawn from that which an answer usually takes."""
+    """How a load asks.
+
+    stream   the share of its requests whose answers are streams
+    cancel   the share of them all whose sender leaves on the way, at a time drawn from what an answer usually takes
+    retry    how many more times a request that failed is sent, each under a name of its own
+    backoff  how long that waits: so long, then twice as long …; where the answer says `Retry-After`, as it says
+    at, for  when
+    """
 
     stream: Fraction = 0.0
     cancel: Fraction = 0.0
+    retry: int = Field(0, ge=0, le=100)
+    backoff: PositiveDuration = 0.5
+    at: Duration = 0.0
+    for_: PositiveDuration | None = Field(None, alias="for")
 
 
 class OpenLoad(Asking):
-    """Requests sent at their times, however many are still under way."""
+    """Requests sent at their times, however many are still under way. `to`: what `rate` becomes (None: it stays)."""
 
     arrival: Literal["poisson", "constant"]
     rate: Rate
-    at: Duration = 0.0
-    for_: PositiveDuration | None = Field(None, alias="for")
+    to: Rate | None = None
+
+    @property
+    def least(self) -> float:
+        """The lowest rate it has, in requests a second."""
+        return self.rate if self.to is None else min(self.rate, self.to)
 
 
 class ClosedLoad(Asking):
@@ -130,8 +144,6 @@ class ClosedLoad(Asking):
 
     users: int = Field(ge=1, le=100_000)
     pace: PositiveDuration = 1.0
-    at: Duration = 0.0
-    for_: PositiveDuration | None = Field(None, alias="for")
 
 
 def _load(value: Any) -> Any:

@@ -61,7 +61,7 @@ def fewer_providers(document: Document) -> Iterator[Document]:
 
 
 def less_load(document: Document) -> Iterator[Document]:
-    """One of several loads, fewer users, half the rate."""
+    """One of several loads, fewer users, half the rate, no ramp, nobody who asks again."""
     loads = document["load"]
     for n, load in enumerate(loads):
         if len(loads) > 1:
@@ -72,6 +72,9 @@ def less_load(document: Document) -> Iterator[Document]:
             slower = f"{max(1, round(parse_rate(load['rate']) / 2))}/s"
             if slower != load["rate"]:
                 yield _with(document, load=_replaced(loads, n, {**load, "rate": slower}))
+        for key in ("to", "retry"):
+            if key in load:
+                yield _with(document, load=_replaced(loads, n, {k: v for k, v in load.items() if k != key}))
 
 
 def shorter(document: Document) -> Iterator[Document]:

@@ -159,7 +159,7 @@ _BARE: Document = {
 def loads(plan: Plan = SMALL) -> SearchStrategy[Load]:
     """An open load or, where the plan has such, a closed one."""
     of = plan.load
-    manner = _keys(of, "stream", "cancel")
+    manner = _keys(of, "stream", "cancel", "retry")
     open_ = st.fixed_dictionaries({"arrival": values(of.arrival), "rate": values(of.rate), **manner})
     closed = st.fixed_dictionaries({"users": values(of.users), "pace": st.sampled_from(["500ms", "1s"]), **manner})
     drawn = st.one_of(*([open_] if of.closed < 1 else []), *([closed] if of.closed > 0 else []))

@@ -92,7 +92,7 @@ def _last_words(plan: Plan, scenario: Scenario, until_s: float, rng: Random) -> 
 def _world(plan: Plan, seed: int, rng: Random) -> Document:
     streams = Random(f"{plan.name}/{seed}/streams")  # of its own: whether there are streams moves nothing else
     pace = {key: getattr(plan.providers, key).draw(streams) for key in ("tokens", "token_interval")}
-    manner = {key: getattr(plan.load, key).draw(streams) for key in ("stream", "cancel")}
+    manner = {key: getattr(plan.load, key).draw(streams) for key in ("stream", "cancel", "retry")}
     return {
         "name": f"{plan.name}-{seed}",
         "description": f"Drawn by campaign {plan.name}, seed {seed}.",

@@ -54,9 +54,14 @@ class RedisPlan(Part):
 
 
 class LoadPlan(Part):
-    """The load. `closed`: the share of seeds whose load are users that wait for their answers; `stream`, `cancel`: the
-    share of a seed's requests that are streams, or whose senders leave on the way; `last`: so many requests for each
-    worker in the last second of a seed that took a provider away: whoever is asked nothing more shows nothing."""
+    """The load.
+
+    closed          the share of seeds whose load are users that wait for their answers
+    stream, cancel  the share of a seed's requests that are streams, or whose senders leave on the way
+    retry           how many more times a request that failed is sent
+    last            so many requests for each worker in the last second of a seed that took a provider away: whoever is
+                    asked nothing more shows nothing
+    """
 
     arrival: Spread = _spread(["poisson", "constant"])
     rate: Rates = _spread("2/s..4/s")
@@ -64,6 +69,7 @@ class LoadPlan(Part):
     users: Counts = _spread("2..6")
     stream: Shares = _spread("0%")
     cancel: Shares = _spread("0%")
+    retry: Counts = _spread("0")
     last: Amounts = _spread("0")
 
 

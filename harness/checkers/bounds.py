@@ -110,6 +110,6 @@ def _gap_s(scenario: Scenario) -> float:
     """Mean seconds between two requests of one worker, were they spread evenly; by the loads that never cease, if there
     are such."""
     steady = [load for load in scenario.load if load.at == 0.0 and load.for_ is None] or scenario.load
-    rates = [load.rate if isinstance(load, OpenLoad) else load.users / load.pace for load in steady]
+    rates = [load.least if isinstance(load, OpenLoad) else load.users / load.pace for load in steady]
     most = max(rates)
     return len(scenario.topology.places) / most if most > 0 else scenario.duration

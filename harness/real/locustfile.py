@@ -180,6 +180,13 @@ class Keeper:
             gevent.sleep(left)
 
     def _send(self, request: str, intended: float) -> None:
+        """Send it, and once more whenever its sender does that; not after the run's end."""
+        again = self.manners.again(self._sent(request, intended))
+        while again is not None and (due := self._now() + again[0]) < self.scenario.duration:
+            self._sleep_until(due)
+            again = self.manners.again(self._sent(again[1], due))
+
+    def _sent(self, request: str, intended: float) -> RequestDone:
         manner, instance, sent = self.manners.of(request), self.balancer.pick(), time.monotonic()
         self.balancer.open[instance] += 1
         self.writer.write(
@@ -200,6 +207,7 @@ class Keeper:
         finally:
             self.balancer.open[instance] -= 1
         self.writer.write(done)
+        return done
 
     def _ask(self, request: str, host: str, _sent: float) -> RequestDone:
         response = self.user.client.post(f"{host}/chat/direct", json=QUESTION, headers={"X-Request-ID": request})

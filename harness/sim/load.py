@@ -169,8 +169,20 @@ class SimLoad:
         asked = self._open.pop(request)
         self._balancer.free(asked.instance)
         self._record(done)
-        asked.answered()
+        again = self._manners.again(done)
+        if again is None or self._now() + again[0] >= self._scenario.duration:
+            asked.answered()
+        else:
+            self._senders += 1
+            self._engine.call_later(again[0], self._send_again, again[1], self._now() + again[0], asked.answered)
         self._look_for_end()
+
+    def _send_again(self, request: str, intended: float, answered: Callable[[], None]) -> None:
+        if self._ceased:
+            answered()
+        else:
+            self._send(request, intended, answered)
+        self._sender_ended()
 
     def _sender_ended(self) -> None:
         self._senders -= 1

@@ -226,6 +226,7 @@ def test_providers_fail_in_every_way_and_operators_act(carried_out):
     carried_out(
         duration="12s",
         breaker={"failure_threshold": 3, "reset_timeout": "200ms", "max_reset_timeout": "200ms"},
+        load=[{"arrival": "constant", "rate": "20/s", "to": "60/s", "retry": 1}],
         request={"attempt_timeout": "300ms"},
         faults=[
             {"at": "0.2s", **openai, "inject": "error"},

@@ -298,6 +298,24 @@ def test_pauses_and_redis_ends_are_told() -> None:
     assert [(e.t, e.empty) for e in history.all(RedisUp)] == [(5.0, True)]
 
 
+def test_who_retries_sends_what_failed_again_and_is_told_each_time() -> None:
+    broken = [
+        {"at": "1s", "for": "2s", "target": f"provider/{name}", "inject": "error"} for name in ("openai", "anthropic")
+    ]
+    history = simulated(scenario(load=[{"arrival": "constant", "rate": "10/s", "retry": 2}], faults=broken))
+    done = {e.request: e for e in history.all(RequestDone)}
+    sent = {e.request: e for e in history.all(RequestSent)}
+    again = [name for name in sent if "." in name]
+    assert sent.keys() == done.keys()
+    assert again
+    for name in again:
+        first, _, number = name.partition(".")
+        before = done[first if number == "1" else f"{first}.{int(number) - 1}"]
+        assert before.result == "fail"
+        assert sent[name].t - before.t == pytest.approx(before.retry_after_s or 0.5 * 2 ** (int(number) - 1), abs=1e-6)
+    assert {name.partition(".")[2] for name in again} <= {"1", "2"}
+
+
 def test_closed_users_send_their_next_request_after_the_last_answer() -> None:
     history = simulated(scenario(load=[{"closed": {"users": 3, "pace": "500ms"}}]))
     sent = [e.request for e in history.all(RequestSent)]
