@@ -15,6 +15,7 @@ from harness.faults.network import NetworkBandwidth, NetworkLatency, NetworkPart
 from harness.faults.operator import OperatorDrain, OperatorOpen, OperatorReset
 from harness.faults.provider import (
     ANSWERS,
+    ProviderCapacity,
     ProviderCut,
     ProviderError,
     ProviderErrorBody,
@@ -24,6 +25,7 @@ from harness.faults.provider import (
     ProviderPartition,
     ProviderRateLimit,
     ProviderRefuse,
+    ProviderReset,
     ProviderStall,
 )
 from harness.faults.redis import (
@@ -91,6 +93,7 @@ __all__ = [
     "OperatorOpen",
     "OperatorReset",
     "Place",
+    "ProviderCapacity",
     "ProviderCut",
     "ProviderError",
     "ProviderErrorBody",
@@ -100,6 +103,7 @@ __all__ = [
     "ProviderPartition",
     "ProviderRateLimit",
     "ProviderRefuse",
+    "ProviderReset",
     "ProviderStall",
     "RedisDropMessages",
     "RedisFailover",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.faults.base import Fault
 from harness.faults.choice import ALL, Workers
-from harness.units import Fraction, PositiveDuration
+from harness.units import Duration, Fraction, PositiveDuration
 
-ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse", "cut", "malformed", "error_body"})
+ANSWERS = frozenset({"error", "rate_limit", "hang", "refuse", "cut", "malformed", "error_body", "reset"})
 """The faults that decide a provider's answer: no two of them can be at once."""
 
 
@@ -24,14 +24,27 @@ class ProviderError(Fault):
 
 
 class ProviderRateLimit(Fault):
-    """Answers 429, with Retry-After if told so."""
+    """Answers 429, with Retry-After if told so: in seconds, or as the `date` when they are over."""
 
     of, name = "provider", "rate_limit"
     cause = "the account's quota is used up"
     example = "{at: 15s, for: 20s, target: provider/openai, inject: rate_limit, retry_after: 8s}"
     rules_out = ANSWERS
     retry_after: PositiveDuration | None = None
+    date: bool = False
     share: Fraction = 1.0
+
+
+class ProviderCapacity(Fault):
+    """Serves `most` requests at once, and turns others away without a wait."""
+
+    of, name = "provider", "capacity"
+    cause = "a limit on concurrent requests; a fleet of servers of which most are down"
+    example = "{at: 15s, for: 20s, target: provider/openai, inject: capacity, most: 4}"
+    rules_out = ANSWERS | {"capacity"}
+    most: int = Field(ge=1)
+    status: int = Field(429, ge=400, le=599)
+    retry_after: PositiveDuration | None = None
 
 
 class ProviderHang(Fault):
@@ -54,14 +67,28 @@ class ProviderRefuse(Fault):
 
 
 class ProviderLatency(Fault):
-    """Answers later than usual."""
+    """Answers later than usual: by `add`, and up to `spread` more, drawn each time; if it `grows`, evenly more and more
+    until it is over."""
 
     of, name = "provider", "latency"
     cause = "a brown-out: overload, a slow model"
     example = "{at: 15s, for: 20s, target: provider/openai, inject: latency, add: 2s}"
     rules_out = frozenset({"latency"})
     add: PositiveDuration
+    spread: Duration = 0.0
+    grows: bool = False
     share: Fraction = 1.0
+
+    @model_validator(mode="after")
+    def _has_time_to_grow(self) -> ProviderLatency:
+        if self.grows and self.for_ is None:
+            raise ValueError("'grows' needs 'for': over what time")
+        return self
+
+    def added_s(self, since_s: float, luck: float) -> float:
+        """What it adds to a request that comes `since_s` after its begin; `luck`, from 0 to 1: of the spread."""
+        grown = min(1.0, since_s / self.for_) if self.grows and self.for_ is not None else 1.0
+        return grown * (self.add + self.spread * luck)
 
 
 class ProviderStall(Fault):
@@ -84,6 +111,16 @@ class ProviderCut(Fault):
     example = "{at: 15s, for: 20s, target: provider/openai, inject: cut, after_tokens: 3}"
     rules_out = ANSWERS
     after_tokens: int = Field(3, ge=0)
+    share: Fraction = 1.0
+
+
+class ProviderReset(Fault):
+    """Does the work, and resets the connection instead of answering: the response is lost."""
+
+    of, name = "provider", "reset"
+    cause = "a load balancer that is restarted, a server that crashes when it has the answer"
+    example = "{at: 15s, for: 20s, target: provider/openai, inject: reset, share: 30%}"
+    rules_out = ANSWERS
     share: Fraction = 1.0
 
 
@@ -122,11 +159,13 @@ class ProviderPartition(Fault):
 KINDS: tuple[type[Fault], ...] = (
     ProviderError,
     ProviderRateLimit,
+    ProviderCapacity,
     ProviderHang,
     ProviderRefuse,
     ProviderLatency,
     ProviderStall,
     ProviderCut,
+    ProviderReset,
     ProviderMalformed,
     ProviderErrorBody,
     ProviderPartition,

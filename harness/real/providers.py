@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from harness.faults import Fault
+from harness.faults import Fault, ProviderLatency
 from harness.history import Entry, decode_line
 from harness.real.child import Child, Children
 from harness.real.provider.control import State
@@ -19,7 +19,7 @@ from harness.world import WorldError
 
 READY_TIMEOUT_S = 30.0
 CONTROL_TIMEOUT_S = 5.0
-_ORDERED = ("share", "status", "retry_after", "add", "after_tokens")
+_ORDERED = ("share", "status", "most", "retry_after", "date", "add", "spread", "after_tokens")
 _INJECTED = {"cut": "truncated"}
 
 
@@ -94,4 +94,6 @@ def wire_of(spec: ProviderSpec) -> str:
 def _order(fault: Fault) -> Order:
     """A scenario's fault as the control API takes it."""
     told = {field: getattr(fault, field) for field in _ORDERED if hasattr(fault, field)}
+    if isinstance(fault, ProviderLatency) and fault.grows:
+        told["grow_s"] = fault.for_
     return msgspec.convert({"inject": _INJECTED.get(fault.name, fault.name), **told}, Order)

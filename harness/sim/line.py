@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from flexiai.chat import ChatChunk, ChatCompletion, ChatRequest
 from flexiai.core.outcome import Trouble
-from harness.faults import Place, ProviderHang, ProviderRefuse, ProviderStall
+from harness.faults import Place, ProviderCapacity, ProviderHang, ProviderRefuse, ProviderStall
 from harness.sim.standing import Standing, refusal
 
 Result = Literal["ok", "error", "hung", "gone"]
@@ -127,7 +127,7 @@ class Line:
         service = self._service
         try:
             shape = await self._arrived(flight)
-            if shape.deciding is not None and shape.deciding.status >= 400:
+            if shape.deciding is not None and shape.deciding.instead:
                 raise self._lied(flight, shape.deciding)
             for token, piece in enumerate(service.pieces(request)):
                 if token > 0:
@@ -157,7 +157,7 @@ class Line:
 
     def _lied(self, flight: Flight, deciding: Standing) -> Exception:
         flight.result, flight.status = "error", deciding.status
-        return deciding.answer(self._service.name)
+        return deciding.answer(self._service.name, self._service.now())
 
     async def _reach(self, flight: Flight) -> None:
         await self._pass(flight)
@@ -177,7 +177,8 @@ class Line:
         if shape.deciding is not None and isinstance(shape.deciding.fault, ProviderHang):
             flight.result = "hung"
             await self._wait(flight, None, shape.deciding)
-        await self._wait(flight, service.think_s() + shape.add_s)
+        if shape.deciding is None or not isinstance(shape.deciding.fault, ProviderCapacity):
+            await self._wait(flight, service.think_s() + shape.add_s)
         if service.standing:
             await self._pass(flight)
         return shape

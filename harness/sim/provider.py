@@ -6,7 +6,8 @@ Rules (those of the real world's provider)
   left, was killed or was cut off before the answer).
 * A request is shaped on arrival by the faults that stand then, each with its share drawn at random; `latency` and
   `stall` (streams alone) only delay; of the others the one with the lowest index decides.
-* An error takes as long as an answer would. A hang lasts until its fault heals; the connection is then cut.
+* An error takes as long as an answer would, but who is turned away for want of capacity hears it at once. A hang lasts
+  until its fault heals; the connection is then cut.
 * A stream has a piece with its role, then its tokens, then one that ends it.
 * Refusing cuts what is under way. A partition holds requests and answers of its workers until it heals.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from flexiai.chat import ChatChunk, ChatCompletion, ChatMessage, ChatRequest, Choice, ChunkChoice, Delta, Usage
-from harness.faults import Place, ProviderLatency, ProviderPartition, ProviderRefuse, ProviderStall
+from harness.faults import Place, ProviderCapacity, ProviderLatency, ProviderPartition, ProviderRefuse, ProviderStall
 from harness.history import ProviderServed, Recorder
 from harness.scenario import ProviderSpec
 from harness.sim.chance import Chance
@@ -40,6 +41,7 @@ class SimProvider:
         self.token_interval_s = spec.token_interval
         self._model = spec.config.model
         self._draw = chance.stream(f"provider/{spec.name}/share").random
+        self._luck = chance.stream(f"provider/{spec.name}/spread").random
         self._record = record
         self._lines: list[Line] = []
         self._answers = 0
@@ -60,6 +62,7 @@ class SimProvider:
 
     def put(self, standing: Standing) -> None:
         """Let a fault stand."""
+        standing.since = self.now()
         self.standing = dict(sorted({**self.standing, standing.index: standing}.items()))
         if isinstance(standing.fault, ProviderRefuse):
             for line in self._lines:
@@ -80,13 +83,25 @@ class SimProvider:
         for standing in [*delays, deciding] if deciding is not None else delays:
             standing.touch()
             flight.fault = standing.index
-        return Shape(sum(s.fault.add for s in delays if isinstance(s.fault, ProviderLatency)), stall, deciding)
+        return Shape(sum(self._added_s(s) for s in delays), stall, deciding)
+
+    def _added_s(self, standing: Standing) -> float:
+        fault = standing.fault
+        if not isinstance(fault, ProviderLatency):
+            return 0.0
+        return fault.added_s(self.now() - standing.since, self._luck() if fault.spread else 0.0)
+
+    @property
+    def _under_way(self) -> int:
+        return sum(flight.began is not None for line in self._lines for flight in line.open)
 
     def _hits(self, standing: Standing, flight: Flight) -> bool:
         if standing.fault.of == "network" or isinstance(standing.fault, ProviderPartition | ProviderRefuse):
             return False
         if isinstance(standing.fault, ProviderStall) and not flight.stream:
             return False
+        if isinstance(standing.fault, ProviderCapacity):
+            return self._under_way > standing.fault.most  # the one that comes is among them
         return standing.share >= 1 or self._draw() < standing.share
 
     def answer(self, request: ChatRequest) -> ChatCompletion:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from flexiai.core.outcome import Outcome, Trouble, classify
 from flexiai.errors import InvalidRequestError, ProviderError
-from harness.faults import Fault, NetworkPartition, NetworkSwizzle, Place, ProviderPartition, ProviderRateLimit
+from harness.faults import (
+    Fault,
+    NetworkPartition,
+    NetworkSwizzle,
+    Place,
+    ProviderCapacity,
+    ProviderPartition,
+    ProviderRateLimit,
+)
 from harness.faults import ProviderError as AnswersError
 
 _LIES = {
     "cut": (Trouble.DISCONNECT, "the connection broke before the answer was complete (ClientPayloadError)"),
+    "reset": (Trouble.DISCONNECT, "the connection broke before the answer was complete (connection reset)"),
     "malformed": (Trouble.MALFORMED, "not a valid answer: Input data was truncated"),
     "error_body": (Trouble.ERROR_BODY, "an error inside a 200: the provider was told to fail"),
 }
 _WHAT = {
     "stall": "streams stalled",
     "cut": "answers cut off",
+    "reset": "answers lost with their connections",
+    "capacity": "requests turned away",
     "malformed": "answers that were malformed",
     "error_body": "answers with an error inside a 200",
     "rate_limit": "requests answered 429",
@@ -38,6 +50,7 @@ class Standing:
         self.slow = slow
         self.fault = fault
         self.places = places
+        self.since = 0.0  # when it was put in effect, on the simulation's clock
         self.share: float = getattr(fault, "share", 1.0)
         self.touched = 0
 
@@ -67,18 +80,25 @@ class Standing:
         """The HTTP status of its answers."""
         if self.fault.name in _LIES:
             return 200
-        return self.fault.status if isinstance(self.fault, AnswersError) else 429
+        return self.fault.status if isinstance(self.fault, AnswersError | ProviderCapacity) else 429
+
+    @property
+    def instead(self) -> bool:
+        """Whether it comes in the place of an answer, and not within one."""
+        return self.status >= 400 or self.fault.name == "reset"
 
     @property
     def after_tokens(self) -> int:
         """How many tokens of a stream come before its effect."""
         return getattr(self.fault, "after_tokens", 0)
 
-    def answer(self, provider: str) -> ProviderError:
-        """Its answer, as an HTTP adapter raises it."""
+    def answer(self, provider: str, now: float) -> ProviderError:
+        """Its answer, as an HTTP adapter raises it, at `now` of the simulation's clock."""
         if self.fault.name in _LIES:
             return refusal(provider, *_LIES[self.fault.name])
-        wait_s = self.fault.retry_after if isinstance(self.fault, ProviderRateLimit) else None
+        wait_s = self.fault.retry_after if isinstance(self.fault, ProviderRateLimit | ProviderCapacity) else None
+        if wait_s is not None and isinstance(self.fault, ProviderRateLimit) and self.fault.date:
+            wait_s = math.ceil(now + wait_s) - now  # dates are in whole seconds
         # The load names no model: what is not found is then the one that the provider is configured with.
         trouble = Trouble.MISCONFIGURED if self.status == 404 else Trouble.STATUS
         return refusal(provider, trouble, f"HTTP {self.status}", self.status, wait_s)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from harness.faults import (
     Fault,
     Place,
+    ProviderCapacity,
     ProviderCut,
     ProviderError,
     ProviderErrorBody,
@@ -16,6 +17,7 @@ from harness.faults import (
     ProviderPartition,
     ProviderRateLimit,
     ProviderRefuse,
+    ProviderReset,
     ProviderStall,
 )
 from harness.real.injectors.scene import Effect, Maker, Scene
@@ -47,11 +49,13 @@ class Answers:
 _SHAPED: Mapping[type[Fault], Callable[[Fault], str]] = {
     ProviderError: lambda f: f"requests answered {getattr(f, 'status', '')}",
     ProviderRateLimit: lambda _: "requests answered 429",
+    ProviderCapacity: lambda _: "requests turned away",
     ProviderHang: lambda _: "requests never answered",
     ProviderRefuse: lambda _: "connections refused or reset",
     ProviderLatency: lambda _: "requests delayed",
     ProviderStall: lambda _: "streams stalled",
     ProviderCut: lambda _: "answers cut off",
+    ProviderReset: lambda _: "answers lost with their connections",
     ProviderMalformed: lambda _: "answers that were malformed",
     ProviderErrorBody: lambda _: "answers with an error inside a 200",
 }

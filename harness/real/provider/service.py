@@ -4,7 +4,8 @@ Rules
 -----
 * Every request that is read ends in the ledger once: ok, error, hung (no answer was ever given) or gone (the caller
   left, or the connection was cut, before the answer).
-* An error takes as long as an answer would: a fault changes what is said; latency, and a stall in a stream, when.
+* An error takes as long as an answer would: a fault changes what is said; latency, and a stall in a stream, when. Who
+  is turned away for want of capacity hears it at once.
 * A stream's tokens come at its pace, once it has thought as long as for an answer.
 * A hang lasts until its fault heals; the connection is then cut without an answer.
 """
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -86,7 +90,8 @@ class Service:
             status: int | None = None
             try:
                 asked = _understood(wire, await request.read(), request)
-                shape = self._board.shape(stream=isinstance(asked, Asked) and asked.stream)
+                stream = isinstance(asked, Asked) and asked.stream
+                shape = self._board.shape(stream=stream, under_way=self.in_flight)
                 entry.fault = shape.fault
                 if shape.answer is not None and shape.answer.order.inject == "hang":
                     result = "hung"
@@ -112,7 +117,11 @@ class Service:
         order = shape.answer.order if shape.answer is not None else None
         if isinstance(asked, Rejected) and order is None:
             return _json(wire.error(asked.status, asked.message), asked.status)
+        if order is not None and order.inject == "capacity":
+            return _refusal(wire, order)
         await asyncio.sleep(self._latency.draw() + shape.add_s)
+        if order is not None and order.inject == "reset":
+            return cut(request)
         if isinstance(asked, Rejected) or (order is not None and _instead(order, asked)):
             return _refusal(wire, order or Order(inject="error"))
         told = tell(self._name, asked, next(self._numbers), self._pace.tokens)
@@ -170,8 +179,12 @@ def _refusal(wire: Wire, order: Order) -> web.Response:
     body = error_of(wire, order, _MESSAGES.get(order.inject, ERROR))
     response = _json(body, 200 if order.inject == "error_body" else status)
     if order.retry_after is not None:
-        response.headers["Retry-After"] = f"{order.retry_after:g}"
+        response.headers["Retry-After"] = _told_as_date(order.retry_after) if order.date else f"{order.retry_after:g}"
     return response
+
+
+def _told_as_date(wait_s: float) -> str:
+    return formatdate(math.ceil(time.time() + wait_s), usegmt=True)
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:

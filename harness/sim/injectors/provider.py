@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.faults import (
     Fault,
     Place,
+    ProviderCapacity,
     ProviderCut,
     ProviderError,
     ProviderErrorBody,
@@ -16,6 +17,7 @@ from harness.faults import (
     ProviderPartition,
     ProviderRateLimit,
     ProviderRefuse,
+    ProviderReset,
     ProviderStall,
 )
 from harness.sim.injectors.scene import Effect, Maker, Scene
@@ -46,11 +48,13 @@ class ProviderBreaks:
 _FOR_ALL = (
     ProviderError,
     ProviderRateLimit,
+    ProviderCapacity,
     ProviderHang,
     ProviderRefuse,
     ProviderLatency,
     ProviderStall,
     ProviderCut,
+    ProviderReset,
     ProviderMalformed,
     ProviderErrorBody,
 )

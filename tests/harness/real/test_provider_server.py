@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,37 @@ def test_a_fault_shapes_the_answer_until_it_heals(
     assert ask(server, f"healed-{index}")[0] == 200
     assert server.of(f"healed-{index}").fault is None
     assert (server.fault(index).standing, server.fault(index).shaped) == (False, 1)
+
+
+def test_retry_after_may_be_a_date(server: ProviderProcess) -> None:
+    server.put(20, inject="rate_limit", retry_after=90.0, date=True)
+    before = time.time()
+    due = parsedate_to_datetime(ask(server, "dated")[1]).timestamp()
+    server.heal(20)
+
+    assert before + 90 <= due <= time.time() + 91
+
+
+def test_no_more_are_served_at_once_than_it_has_room_for(server: ProviderProcess) -> None:
+    server.put(21, inject="latency", add=1.0)
+    server.put(22, inject="capacity", most=1, status=529)
+    with ThreadPoolExecutor(2) as callers:
+        statuses = sorted(f.result()[0] for f in [callers.submit(ask, server, f"room-{n}") for n in range(2)])
+    shaped = server.fault(22).shaped
+    server.heal(21)
+    server.heal(22)
+
+    assert statuses == [200, 529]
+    assert shaped == 1
+
+
+def test_a_reset_answer_is_lost_after_the_work(server: ProviderProcess) -> None:
+    server.put(23, inject="reset")
+    with pytest.raises(aiohttp.ClientError):
+        ask(server, "lost")
+    server.heal(23)
+
+    assert (server.of("lost").result, server.of("lost").fault) == ("error", 23)
 
 
 def test_a_truncated_answer_ends_in_mid_body(server: ProviderProcess) -> None:

@@ -236,9 +236,11 @@ def test_providers_fail_in_every_way_and_operators_act(carried_out):
             {"at": "4.2s", **openai, "inject": "latency", "add": "100ms"},
             {"at": "5.2s", **openai, "inject": "malformed"},
             {"at": "6.2s", **openai, "inject": "partition", "workers": "1 of 2"},
+            {"at": "7.2s", **openai, "inject": "reset"},
             {"at": "8s", **openai, "inject": "operator_open"},
             {"at": "9.2s", **openai, "inject": "operator_drain"},
             {"at": "10.5s", "target": "provider/openai", "inject": "operator_reset"},
+            {"at": "10.8s", **openai, "inject": "capacity", "most": 1},
         ],
     )
 

@@ -265,3 +265,72 @@ def test_a_stream_that_is_left_is_gone_and_one_that_is_reset_breaks() -> None:
     assert run_on(case.loop, main()) is Trouble.DISCONNECT
     assert [(e.result, e.fault) for e in case.ledger] == [("gone", None), ("gone", 0)]
     assert case.here.open == {}
+
+
+def test_who_is_one_too_many_is_turned_away_at_once() -> None:
+    case = Case()
+    standing = case.fault("capacity", most=2, status=529, retry_after="3s")
+    case.provider.put(standing)
+
+    async def three() -> list[ProviderError | None]:
+        return await asyncio.gather(case.ask(), case.ask(case.there), case.ask())
+
+    errors = run_on(case.loop, three())
+    assert [e and (e.status, e.retry_after_s) for e in errors] == [None, None, (529, 3.0)]
+    assert standing.touched == 1
+    assert [(e.status, e.fault, e.t) for e in case.ledger] == [(529, 0, 0.0), (200, None, 0.1), (200, None, 0.1)]
+
+
+def test_who_comes_when_the_others_are_done_is_served() -> None:
+    case = Case()
+    case.provider.put(case.fault("capacity", most=1))
+
+    async def one_by_one() -> list[ProviderError | None]:
+        return [await case.ask(), await case.ask()]
+
+    assert run_on(case.loop, one_by_one()) == [None, None]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reset_loses_the_answer_to_work_that_was_done(stream: bool) -> None:
+    case = Streams()
+    case.provider.put(case.fault("reset"))
+    error = run_on(case.loop, case.hear())[1] if stream else run_on(case.loop, case.ask())
+    assert error is not None
+    assert error.trouble is Trouble.DISCONNECT
+    assert [(e.result, e.fault, e.t) for e in case.ledger] == [("error", 0, 0.1)]
+
+
+def test_a_latency_that_grows_adds_its_part() -> None:
+    case = Case()
+    case.provider.put(case.fault("latency", add="1s", grows=True, **{"for": "10s"}))
+
+    async def twice() -> None:
+        await case.ask()
+        await asyncio.sleep(4.9)
+        await case.ask()
+
+    run_on(case.loop, twice())
+    assert [round(e.t - e.began, 6) for e in case.ledger] == [0.1, 0.6]
+
+
+def test_a_latency_spreads() -> None:
+    case = Case()
+    case.provider.put(case.fault("latency", add="1s", spread="1s"))
+
+    async def often() -> None:
+        for _ in range(50):
+            await case.ask()
+
+    run_on(case.loop, often())
+    took = [e.t - e.began for e in case.ledger]
+    assert 1.1 <= min(took) < 1.3
+    assert 1.9 < max(took) < 2.1
+
+
+def test_a_date_is_when_whole_seconds_are_over() -> None:
+    case = Case()
+    case.provider.put(case.fault("rate_limit", retry_after="1500ms", date=True))
+    error = run_on(case.loop, case.ask())
+    assert error is not None
+    assert error.retry_after_s == pytest.approx(1.9)
