@@ -243,7 +243,8 @@ def _same_history(before: Capsule, capsule: Path, finished: Finished) -> bool:
 def _show_divergence(capsule: Path, finished: Finished) -> None:
     try:
         old = rundir.read_history(capsule if capsule.is_dir() else capsule.parent)
-    except RunDirError:
+    except RunDirError as error:
+        click.echo(f"  the first line that differs cannot be shown: {error}", err=True)
         return
     for n, (was, now) in enumerate(zip(old.lines(), finished.record.history.lines(), strict=False), 1):
         if was != now:

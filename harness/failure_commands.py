@@ -106,14 +106,12 @@ class _Run:
 def _run_of(path: Path) -> _Run:
     """The run in a directory, judged by the checkers of today; a capsule on its own is run again."""
     capsule = rundir.read_capsule(path)
-    try:
-        history = rundir.read_history(path if path.is_dir() else path.parent)
-    except RunDirError:
-        if capsule.mode != "sim":
-            raise  # what happened once for real is in its history or nowhere
+    folder = path if path.is_dir() else path.parent
+    if capsule.mode == "sim" and not (folder / "history.jsonl").exists():
         ran = simulate(capsule.scenario, capsule.seed, figures=True)
         return _Run(ran.scenario, ran.seed, ran.case, ran.judged)
-    case = Case(capsule.scenario, capsule.seed, history)
+    # What happened once for real is in its history or nowhere, and a damaged one is not passed over.
+    case = Case(capsule.scenario, capsule.seed, rundir.read_history(folder))
     return _Run(capsule.scenario, capsule.seed, case, judge_case(case), capsule.mode)
 
 

@@ -74,7 +74,7 @@ def _read(
 @click.option("--resume", is_flag=True, help="Go on with the newest campaign of this name and shard.")
 @click.option(
     "--corpus",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Capsules and scenarios to replay first. [default: corpus/ beside CAMPAIGN; of ours, also scenarios/found]",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/campaigns"), show_default=True)
@@ -156,11 +156,18 @@ def told(campaign: Campaign) -> list[str]:
     for cause, group in totals.broken.items():
         lines.append(f"  ✗ the harness broke: {cause} ({group.seeds:,} seeds, first {group.first[0].seed})")
     lines += [f"  ✗ corpus: {r.name}: {r.reason}" for r in campaign.replayed if r.verdict == "fail"]
-    lines += [f"  ✗ never reached: {path}" for path in summary.unreached(campaign)]
+    lines += _unreached(campaign)
     for different in state.different:
         lines.append(f"  ✗ seed {different.seed} is not deterministic, first at line {different.line} of its history:")
         lines += [f"      {different.first}", f"      {different.second}"]
     return lines
+
+
+def _unreached(campaign: Campaign) -> list[str]:
+    missed = summary.unreached(campaign)
+    if missed and campaign.interrupted:
+        return [f"  not yet reached: {len(missed)} {'path' if len(missed) == 1 else 'paths'}"]
+    return [f"  ✗ never reached: {path}" for path in missed]
 
 
 def _mark(campaign: Campaign) -> str:

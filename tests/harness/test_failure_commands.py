@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.exit_codes import BAD_INPUT, FAIL, PASS, UNKNOWN
+from harness.exit_codes import BAD_INPUT, FAIL, NONDETERMINISM, PASS, UNKNOWN
 from tests.harness.small import SMALL
 
 
@@ -68,3 +68,29 @@ def test_what_passes_cannot_be_shrunk_or_compared_with_nothing(call):
     assert call("shrink", "runs/latest")[0] == UNKNOWN
     assert call("compare", "runs/latest")[0] == UNKNOWN
     assert call("explain", "nowhere")[0] == BAD_INPUT
+
+
+@pytest.mark.parametrize("command", ["explain", "compare"])
+def test_a_history_that_was_cut_short_is_not_passed_over(call, failing, command):
+    history = failing / "history.jsonl"
+    history.write_bytes(history.read_bytes()[:2000])
+    code, said = call(command, failing)
+    assert code == BAD_INPUT
+    assert "not an event" in said
+
+
+def test_a_capsule_on_its_own_is_run_again(call, failing):
+    (failing / "history.jsonl").unlink()
+    code, said = call("explain", failing / "capsule.yaml")
+    assert code == FAIL
+    assert "nothing was violated: expected failing_attempts == 0" in said
+
+
+def test_a_replay_without_a_history_beside_it_says_that_it_cannot_show_the_difference(call, failing):
+    capsule = failing / "capsule.yaml"
+    lines = capsule.read_text().splitlines()
+    alone = Path("alone.yaml")
+    alone.write_text("\n".join("history_sha256: '00'" if n.startswith("history_sha256") else n for n in lines))
+    code, said = call("replay", alone, "--no-report")
+    assert code == NONDETERMINISM
+    assert "the first line that differs cannot be shown: history.jsonl: there is no such history" in said

@@ -9,7 +9,7 @@ import pytest
 
 import harness
 from harness.campaign import corpus, summary
-from harness.campaign.command import FOUND, _folders, find
+from harness.campaign.command import FOUND, _folders, find, told
 from harness.campaign.conduct import Campaign
 from harness.campaign.draw import draw
 from harness.campaign.one import simulate
@@ -68,6 +68,14 @@ def test_a_path_that_must_be_reached_and_is_not_fails(call):
     assert "never reached: listener-restarted" in said
 
 
+def test_a_path_that_an_interrupted_campaign_did_not_come_to_is_no_failure():
+    plan = parse(QUIET + "must_reach: [listener-restarted]\n")
+    campaign = Campaign(plan, State(plan="p", code="c", first_seed=1, shard=Shard()), Path("it"), interrupted=True)
+    said = "\n".join(told(campaign))
+    assert "not yet reached: 1 path" in said
+    assert "never reached" not in said
+
+
 def test_a_failure_becomes_a_capsule_that_replays(call):
     plan = parse(QUIET)
     ran = simulate(draw(plan, 3), 3)
@@ -120,6 +128,8 @@ def simulate_a_failure():
         (("campaign", "nowhere.yaml"), "there is no such file"),
         (("campaign", "tiny.yaml", "--shard", "3/2"), "expected a shard such as 2/5"),
         (("campaign", "tiny.yaml", "--time", "3"), "expected a duration"),
+        (("campaign", "tiny.yaml", "--corpus", "nope"), "'nope' does not exist"),
+        (("campaign", "tiny.yaml", "--corpus", "tiny.yaml"), "'tiny.yaml' is a file"),
         (("campaign", "tiny.yaml", "--resume"), "there is no campaign to resume"),
     ],
 )
