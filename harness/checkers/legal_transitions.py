@@ -8,7 +8,7 @@
 * What an operator holds open is neither probed nor closed before the hold ends, but by the fleet's word. It ends by
   its worker's clock: left out are workers whose clock a fault has moved.
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
-  after it was reset there, but before the store knew of any closing, or after it forgot) needs as many failures,
+  after it was reset there, but is younger than any closing the store knew of, or it forgot) needs as many failures,
   counted over all workers since one of them last closed the provider; and as many workers as the quorum asks, if none
   has voted. An operator's drain tells the state as it stands, and is none; and who had its clock moved does not know
   how old a finding of its own is.
@@ -98,12 +98,12 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         return  # what a killed worker had told may be in no journal
     changes = [c for c in case.changes(provider) if c.cause is not Cause.SYNC]
     seen: set[int] = set()
-    closings: dict[int, float] = {}  # by epoch, since who hears of a record first says nothing of the store's order
+    closings: dict[int, float] = {}  # when found, by epoch: who hears of it first says nothing of the store's order
     for record in case.applied(provider):
         known = record.epoch in seen
         seen.add(record.epoch)
         if record.state is State.CLOSED:
-            closings.setdefault(record.epoch, record.t)
+            closings.setdefault(record.epoch, record.t - record.age_s)
         if known or record.state is not State.OPEN or record.reason is not Cause.CONSECUTIVE_FAILURES:
             continue
         if not record.reported and case.word_waits(record.origin, provider, record.t):

@@ -7,8 +7,8 @@ from then on. (Past is also every record, Retry-After and operator's hold by whi
   than a TRIES-th of a lease (and `Bounds.prompt`) passes until it says again that it won or was denied, or its breaker
   moves, or it learns something newer. (A try may fail with a connection that was reset while nobody used it: that many
   requests as ENOUGH must have wanted it since the last such sign.)
-* While Redis answers it nothing it probes alone: once it has noticed (SyncDown, or an operation's time after it first
-  wanted to), no such request may meet OPEN any more, the jitter of that being over, too.
+* While Redis answers it nothing it probes alone: once it has noticed (SyncDown, but for its own listener's death, or an
+  operation's time after it first wanted to), no such request may meet OPEN any more, the jitter of that being over, too.
 
 Left out: workers that were frozen or slowed, had their clock set, or ended; and, for the first rule, those that a fault
 kept from Redis.
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flexiai.core.circuit import State
-from flexiai.events import AttemptEnded, OperatorActed, ProbeLease, Transition
+from flexiai.events import AttemptEnded, OperatorActed, ProbeLease, SyncDown, Transition
 from harness.checkers.bounds import ALONE_MOST_S, ALONE_SHARE
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
@@ -35,6 +35,9 @@ TRIES = 5
 ENOUGH = 3
 _SILENCES = frozenset({"kill", "restart", "pause", "refuse", "noauth", "loading", "partition"})
 """The faults under which Redis answers nothing at all, or cannot be reached."""
+
+_LISTENER_DIED = "the listener died"
+"""So begins a SyncDown that says nothing of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,11 @@ def _alone(case: Case, key: _Key, tally: Tally) -> None:
 def _noticed(case: Case, key: _Key, silence: Span) -> float:
     """From when on the worker must know that there is no store."""
     sync = case.scenario.sync
-    downs = [t for t, up in case.lives[key.key[0]].sync if not up and t >= silence.start]
+    downs = [
+        e.t
+        for e in case.all(SyncDown)
+        if e.worker == key.key[0] and e.t >= silence.start and not e.error.startswith(_LISTENER_DIED)
+    ]
     asked = [t for t in key.wants if t >= silence.start]
     known = [*downs[:1], *(t + sync.lease_s / TRIES + sync.operation_timeout_s + case.bounds.prompt for t in asked[:1])]
     return max(silence.start + case.bounds.prompt, min(known, default=silence.end))

@@ -95,8 +95,8 @@ class Story:
     def up(self, worker: str, t: float) -> Story:
         return self.add(SyncUp(t=t, worker=worker, reconnects=0))
 
-    def down(self, worker: str, t: float) -> Story:
-        return self.add(SyncDown(t=t, worker=worker, error="gone"))
+    def down(self, worker: str, t: float, error: str = "gone") -> Story:
+        return self.add(SyncDown(t=t, worker=worker, error=error))
 
     def fault(self, index: int = 0, on: tuple[str, ...] = (), count: int = 10) -> Story:
         """The scenario's fault as it was planned, with evidence."""

@@ -119,6 +119,18 @@ class TestProbeWhenDue:
         made = refused(story().opens("w1", 10.0), "w1", 16.0).told("w1", 16.1, 2, C, move=(O, C))
         assert made.check("probe-when-due").verdict == "pass"
 
+    @pytest.mark.parametrize(
+        ("error", "t", "verdict"),
+        [
+            ("gone", 21.5, "fail"),
+            ("the listener died: it was cancelled", 21.5, "unknown"),
+            ("the listener died: it was cancelled", 23.5, "fail"),  # it has asked the store, and got no answer
+        ],
+    )
+    def test_its_own_listeners_death_tells_it_nothing_of_the_store(self, error, t, verdict):
+        made = story(KILL).fault().opens("w1", 10.0).down("w1", 20.5, error)
+        assert refused(made, "w1", 21.4, t).check("probe-when-due").verdict == verdict
+
     def test_without_a_store_it_probes_alone(self):
         made = story(KILL).fault().opens("w1", 16.0).down("w1", 20.0).add(lease("w1", 22.5, "alone"))
         made.moves("w1", 22.5, O, H, Cause.PROBE_GRANTED).up("w1", 31.0)

@@ -237,6 +237,16 @@ class TestLegalTransitions:
         story.told("w1", 9, 5, move=(C, O), via="reply", accepted=True)
         assert story.check("legal-transitions").verdict == "fail"
 
+    @pytest.mark.parametrize(("age_s", "verdict"), [(1.5, "pass"), (0.5, "fail")])
+    def test_an_opening_yields_to_no_closing_that_is_older_however_late_the_store_heard_of_it(self, age_s, verdict):
+        story = Story().asks("w1", 1, ("a", FAILED)).asks("w1", 1.5, ("a", FAILED)).opens("w1", 2, failure_count=2)
+        story.opens("w2", 2.1).moves("w2", 2.6, O, H, Cause.PROBE_GRANTED)
+        story.moves("w2", 2.7, H, C, Cause.PROBE_SUCCEEDED)
+        story.told("w3", 3, 4, C, age_s=age_s)
+        story.told("w1", 3.2, 5, move=(C, O), via="reply", accepted=True)
+        violations = story.check("legal-transitions").violations
+        assert any("the fleet's evidence" in v.text for v in violations) == (verdict == "fail")
+
     @pytest.mark.parametrize(("between", "verdict"), [(False, "pass"), (True, "fail")])
     def test_an_opening_that_reaches_the_store_after_a_reset_is_its_workers_own(self, between, verdict):
         story = Story().asks("w1", 1, ("a", FAILED)).asks("w1", 1.5, ("a", FAILED)).opens("w1", 2, failure_count=2)
