@@ -121,10 +121,8 @@ class Faults:
             return st.integers(1, 19).map(lambda twentieth: f"{5 * twentieth}%")
         if parse_duration in readers:
             return values(self.plan.faults.amount)
-        if annotation is bool:
-            return st.booleans()
-        if annotation in (int, float):
-            return _number(annotation, metadata)
+        if annotation in (bool, int, float):
+            return st.booleans() if annotation is bool else _number(annotation, metadata)
         some = next(one for one in get_args(annotation) if one is not type(None))  # of `X | None`
         return self._of_type(get_args(some)[0], get_args(some)[1:], places)
 

@@ -7,8 +7,8 @@ from then on. (Past is also every record, Retry-After and operator's hold by whi
   than a TRIES-th of a lease (and `Bounds.prompt`) passes until it says again that it won or was denied, or its breaker
   moves, or it learns something newer. (A try may fail with a connection that was reset while nobody used it: that many
   requests as ENOUGH must have wanted it since the last such sign.)
-* While Redis answers it nothing it probes alone: once it has noticed (SyncDown, but for its own listener's death, or an
-  operation's time after it first wanted to), no such request may meet OPEN any more, the jitter of that being over, too.
+* While Redis answers it nothing it probes alone: once it has noticed (SyncDown, but for its own listener's death, or
+  an operation's time after it first wanted to), once the jitter is over no such request may meet OPEN.
 
 Left out: workers that were frozen or slowed, had their clock set, or ended; and, for the first rule, those that a fault
 kept from Redis.
