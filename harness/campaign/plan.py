@@ -171,7 +171,7 @@ def load(path: Path, paths: Sequence[str], invariants: Sequence[str]) -> Plan:
 
 def parse(text: str, name: str, paths: Sequence[str], invariants: Sequence[str]) -> Plan:
     """The campaign in a text; `name` is what errors call it."""
-    source = Source(text, name)
+    source = Source(text, name, "name, description, faults")
     try:
         plan = Plan.model_validate(source.data)
     except ValidationError as error:

@@ -94,3 +94,22 @@ def test_a_replay_without_a_history_beside_it_says_that_it_cannot_show_the_diffe
     code, said = call("replay", alone, "--no-report")
     assert code == NONDETERMINISM
     assert "the first line that differs cannot be shown: history.jsonl: there is no such history" in said
+
+
+@pytest.mark.parametrize("command", ["replay", "shrink", "explain", "compare"])
+@pytest.mark.parametrize(
+    ("text", "said_at", "what"),
+    [
+        ("scenario: {a: [1\n", ":2: ", "not YAML"),
+        ("", ":1: ", "expected a mapping with scenario, seed, mode"),
+        ("- 1\n", ":1: ", "expected a mapping with scenario, seed, mode"),
+        ("seed: 1\nmode: dream\n", ":", "not a capsule: "),
+    ],
+)
+def test_what_is_no_capsule_is_told_with_its_line(call, command, text, said_at, what):
+    Path("broken.yaml").write_text(text)
+    code, said = call(command, "broken.yaml")
+    assert code == BAD_INPUT
+    assert said.startswith("broken.yaml" + said_at)
+    assert what in said
+    assert len(said.splitlines()) == 1

@@ -76,6 +76,10 @@ def test_a_path_that_an_interrupted_campaign_did_not_come_to_is_no_failure():
     assert "never reached" not in said
 
 
+def test_that_no_seed_was_run_twice_is_said(call):
+    assert "none run twice" in call("campaign", "tiny.yaml", "--jobs", 1, "--seeds", 1)[1]
+
+
 def test_a_failure_becomes_a_capsule_that_replays(call):
     plan = parse(QUIET)
     ran = simulate(draw(plan, 3), 3)
