@@ -52,7 +52,7 @@ def _details(fault: Fault) -> str:
     said = fault.model_dump(exclude=set(COMMON))
     words: list[str] = []
     for key, value in said.items():
-        if value is None or UNSAID.get(key) == value:
+        if value is None or value is False or UNSAID.get(key) == value:
             continue
         words.append(_detail(key.rstrip("_"), str(value)))
     return "".join(words)

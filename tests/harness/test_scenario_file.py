@@ -79,7 +79,7 @@ def test_a_good_file_says_what_it_says():
             "inject: error",
             "inject: explode",
             14,
-            "unknown fault 'explode' for provider: expected one of cut, error, error_body, hang",
+            "unknown fault 'explode' for provider: expected one of capacity, cut, error, error_body, hang",
         ),
         (
             "provider/openai",
