@@ -59,6 +59,8 @@ def _details(fault: Fault) -> str:
 
 
 def _detail(key: str, value: str) -> str:
+    if value == "True":
+        return f", {key}"
     if key == "status":
         return f" {value}"
     if key == "add":

@@ -159,6 +159,10 @@ def test_overlapping_faults_are_in_different_lanes() -> None:
             {"at": "1s", "for": "9s", "target": "provider/openai", "inject": "rate_limit", "retry_after": "8s"},
             "openai: rate limit, retry after 8s",
         ),
+        (
+            {"at": "1s", "for": "9s", "target": "provider/openai", "inject": "latency", "add": "2s", "grows": True},
+            "openai: latency +2s, grows",
+        ),
     ],
 )
 def test_a_fault_is_told_in_a_few_words(fault: dict[str, object], words: str) -> None:
