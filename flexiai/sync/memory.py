@@ -38,15 +38,15 @@ class MemoryStore:
     leases: dict[str, _Lease] = field(default_factory=dict)
     listeners: list[MemorySubscription] = field(default_factory=list)
 
-    def told(self, provider: str) -> Told:
-        """What is held about a provider, now."""
-        return Told.at(provider, self.records.get(provider, Circuit()), self.now_ms())
+    def told(self, provider: str, now_ms: int | None = None) -> Told:
+        """What is held about a provider, now (or at `now_ms`)."""
+        return Told.at(provider, self.records.get(provider, Circuit()), self.now_ms() if now_ms is None else now_ms)
 
-    def keep(self, provider: str, circuit: Circuit | None) -> Verdict:
-        """Store and tell everybody, if there is something new."""
+    def keep(self, provider: str, circuit: Circuit | None, now_ms: int) -> Verdict:
+        """Store and tell everybody, if there is something new. All of it is of one moment, as in a script."""
         if circuit is not None:
             self.records[provider] = circuit
-        told = self.told(provider)  # once: notice and verdict are of one moment, as in a script
+        told = self.told(provider, now_ms)
         if circuit is not None:
             self.publish(told)
         return Verdict(circuit is not None, told)
@@ -114,10 +114,11 @@ class MemoryBus:
 
     async def propose(self, provider: str, proposal: Proposal, age_s: float) -> Verdict:
         """`core.evidence.judge`, at once."""
-        store, stored, held = self._open, self._open.told(provider).circuit, self._held(provider)
-        after, accepted, noted = judge(held, stored, proposal, round(age_s * 1000), store.now_ms())
+        store, held, now_ms = self._open, self._held(provider), self._open.now_ms()
+        stored = store.told(provider, now_ms).circuit
+        after, accepted, noted = judge(held, stored, proposal, round(age_s * 1000), now_ms)
         store.evidence[provider] = after
-        return replace(store.keep(provider, accepted), noted=noted)
+        return replace(store.keep(provider, accepted, now_ms), noted=noted)
 
     async def report(self, provider: str, report: Report, terms: Terms) -> Verdict:
         """`core.evidence.hear`, at once."""
@@ -127,11 +128,12 @@ class MemoryBus:
         if begun:
             store.publish(Streak(provider, stored.epoch, after.count, after.workers, (now_ms - after.first_ms) / 1000))
         counted = opened.failure_count if opened else after.count if after.epoch == report.base == stored.epoch else 0
-        return replace(store.keep(provider, opened), failures=counted)
+        return replace(store.keep(provider, opened, now_ms), failures=counted)
 
     async def restore(self, provider: str, circuit: Circuit) -> Verdict:
         """`core.circuit.reseed`, at once."""
-        return self._store.keep(provider, reseed(self._open.told(provider).circuit, circuit))
+        store, now_ms = self._open, self._open.now_ms()
+        return store.keep(provider, reseed(store.told(provider, now_ms).circuit, circuit), now_ms)
 
     async def acquire(self, provider: str, token: str, ttl_s: float) -> Round | None:
         """Take the probe lease if nobody has it (or the owner of `token` does)."""

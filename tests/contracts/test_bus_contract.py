@@ -34,6 +34,14 @@ def settings_for(server: RedisServer, prefix: str) -> SyncConfig:
     return SyncConfig(redis_host="127.0.0.1", redis_port=server.port, prefix=prefix, operation_timeout_s=5.0)
 
 
+def test_what_memory_decides_and_tells_is_of_one_moment() -> None:
+    seconds = itertools.count()
+    bus = MemoryBus(MemoryStore(lambda: float(next(seconds))))  # a second later at each look
+    opened = Proposal(0, State.OPEN, Cause.CONSECUTIVE_FAILURES, "w", 0.0, 30_000)
+    verdict = asyncio.run(bus.propose("p", opened, 0.0))
+    assert verdict.told.left_s == 30.0
+
+
 @each_rule
 def test_memory(rule: Rule) -> None:
     async def exam() -> None:

@@ -219,7 +219,7 @@ def test_an_epoch_that_came_to_mean_two_things_becomes_a_new_one() -> None:
         async with fleet(2, lambda: MemoryBus(store)) as workers:
             workers[0].fails()
             record = await agreed(workers, State.OPEN)
-            store.keep("p", Circuit(epoch=record.epoch, worker="of a store whose clock was set back"))
+            store.keep("p", Circuit(epoch=record.epoch, worker="of a store whose clock was set back"), store.now_ms())
             await until(lambda: {w.epoch for w in workers} == {record.epoch + 1}, "settled")
             assert await agreed(workers, State.OPEN) == replace(record, epoch=record.epoch + 1) == store.records["p"]
 
