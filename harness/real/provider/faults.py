@@ -142,7 +142,7 @@ class Board:
     def shape(self, *, stream: bool, under_way: int = 1) -> Shape:
         """What becomes of the request that has just arrived, as one of `under_way`."""
         unfit = ("refuse",) if stream else ("refuse", "stall")
-        standing = (f for f in self.all() if f.stands and f.order.inject not in unfit and _is_full(f, under_way))
+        standing = (f for f in self.all() if f.stands and f.order.inject not in unfit and _has_occasion(f, under_way))
         hit = [f for f in standing if self._drawn(f)]
         delays = [f for f in hit if f.order.inject in ("latency", "stall")]
         answers = [f for f in hit if f not in delays][:1]
@@ -154,6 +154,6 @@ class Board:
         return fault.order.share >= 1 or self._rng.random() < fault.order.share
 
 
-def _is_full(fault: Standing, under_way: int) -> bool:
-    """Whether a limit on what is served at once is exceeded; of other faults: yes."""
+def _has_occasion(fault: Standing, under_way: int) -> bool:
+    """Whether a limit on what is served at once, if the fault is one, is exceeded."""
     return fault.order.most is None or under_way > fault.order.most
