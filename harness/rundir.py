@@ -61,6 +61,25 @@ class Record:
     wall_s: float
 
 
+def stamp() -> str:
+    """This second, as the names of directories begin: they sort by time."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def fresh(parent: Path, name: str) -> Path:
+    """A new directory in `parent`: `name`, or `name-2`, `name-3` … if others, in whatever process, were faster."""
+    for n in range(1, 1000):
+        path = parent / (name if n == 1 else f"{name}-{n}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunDirError(f"{path}: cannot be created: {error.strerror}") from error
+        return path
+    raise RunDirError(f"{parent / name}: too many of that name")
+
+
 @dataclass(frozen=True, slots=True)
 class RunDir:
     """One run's directory."""
@@ -70,18 +89,7 @@ class RunDir:
     @classmethod
     def create(cls, base: Path, scenario: str, mode: str, seed: int) -> RunDir:
         """A new directory under `base`; one that is there already is never written into."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        parent = base / scenario
-        for n in range(1, 1000):
-            path = parent / (f"{stamp}-{mode}-{seed}" + (f"-{n}" if n > 1 else ""))
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise RunDirError(f"{path}: cannot be created: {error.strerror}") from error
-            return cls(path)
-        raise RunDirError(f"{parent}: too many runs in one second")
+        return cls(fresh(base / scenario, f"{stamp()}-{mode}-{seed}"))
 
     def write(self, record: Record, *, latest: bool = True) -> None:
         """Write summary, history and capsule, and point `latest` here (unless told not to)."""

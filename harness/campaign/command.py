@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +22,7 @@ from harness.campaign.state import Shard, State
 from harness.checkers import CHECKERS
 from harness.coverage import PATH_IDS, PATHS
 from harness.exit_codes import BROKEN, FAIL, INTERRUPTED, NONDETERMINISM, OF_VERDICT, PASS
-from harness.rundir import RunDirError, code_fingerprint
+from harness.rundir import RunDirError, code_fingerprint, fresh, stamp
 from harness.units import parse_duration
 
 LIBRARY = Path(__file__).resolve().parents[2] / "campaigns"
@@ -94,8 +93,8 @@ def campaign_command(
     """Search through many seeds, each with a scenario of its own, for one that breaks an invariant."""
     file = find(plan)
     loaded = plan_of.load(file, PATH_IDS, [c.id for c in CHECKERS])
-    campaign = _resumed(loaded, out, shard) if resume else _begun(loaded, out, shard, seed)
     kept = corpus_of.read([corpus] if corpus is not None else _folders(file))
+    campaign = _resumed(loaded, out, shard) if resume else _begun(loaded, out, shard, seed)
     executor = ClusterExecutor(cluster) if cluster is not None else None
     bar = Progress(loaded.name, seeds if seeds or time_s else loaded.seeds, shard)
     budget = Budget(seeds if seeds or time_s else loaded.seeds, time_s)
@@ -180,19 +179,19 @@ def _mark(campaign: Campaign) -> str:
 
 
 def _begun(plan: Plan, out: Path, shard: Shard, seed: int) -> Campaign:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = out / plan.name / (stamp if shard.of == 1 else f"{stamp}-shard-{shard.index}-of-{shard.of}")
+    part = "" if shard.of == 1 else f"-shard-{shard.index}-of-{shard.of}"
+    folder = fresh(out / plan.name, stamp() + part)
     state = State(plan=plan.fingerprint, code=code_fingerprint(), first_seed=seed, shard=shard)
     try:
-        folder.mkdir(parents=True)
         state.write(folder)
     except OSError as error:
-        raise RunDirError(f"{folder}: cannot be created: {error.strerror}") from error
+        raise RunDirError(f"{folder}: cannot be written: {error.strerror}") from error
     return Campaign(plan, state, folder)
 
 
 def _resumed(plan: Plan, out: Path, shard: Shard) -> Campaign:
-    for folder in sorted((out / plan.name).glob("*Z*"), reverse=True):
+    begun = [file.parent for file in (out / plan.name).glob(f"*Z*/{state_of.FILE}")]
+    for folder in sorted(begun, key=_age, reverse=True):
         state = state_of.read(folder)
         if state.shard != shard:
             continue
@@ -202,6 +201,12 @@ def _resumed(plan: Plan, out: Path, shard: Shard) -> Campaign:
             )
         return Campaign(plan, state, folder)
     raise RunDirError(f"{out / plan.name}: there is no campaign to resume (shard {shard})")
+
+
+def _age(folder: Path) -> tuple[str, int, str]:
+    """Sorts the folders of one shard by time, and of one second by their counters: `…Z-10` after `…Z-2`."""
+    second, _, _ = folder.name.partition("Z")
+    return second, len(folder.name), folder.name
 
 
 class Progress:

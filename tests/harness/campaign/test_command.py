@@ -2,13 +2,15 @@
 
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 import harness
-from harness.campaign import corpus, summary
+from harness.campaign import command, corpus, summary
 from harness.campaign.command import FOUND, _folders, find, told
 from harness.campaign.conduct import Campaign
 from harness.campaign.draw import draw
@@ -17,7 +19,7 @@ from harness.campaign.state import Shard, State
 from harness.campaign.totals import Failure, Group
 from harness.cli import main
 from harness.exit_codes import BAD_INPUT, FAIL, PASS
-from harness.rundir import Record, RunDir
+from harness.rundir import Record, RunDir, fresh
 from harness.scenario import Expectation
 from tests.harness.campaign.plans import TINY, parse
 
@@ -141,6 +143,31 @@ def test_bad_input_is_named(call, words, message):
     code, said = call(*words)
     assert code == BAD_INPUT
     assert message in said
+
+
+def test_campaigns_of_one_second_each_get_a_folder_and_the_newest_is_resumed(call, monkeypatch):
+    monkeypatch.setattr(command, "stamp", lambda: "20261124T163408Z")
+    for _ in range(11):
+        command._begun(parse(QUIET), Path("runs/campaigns"), Shard(), 1)
+    command._begun(parse(QUIET), Path("runs/campaigns"), Shard(1, 2), 1)
+    Path("runs/campaigns/tiny/20261124T163409Z").mkdir()  # another's, which has not begun yet
+    code, said = call("campaign", "tiny.yaml", "--jobs", 1, "--resume")
+    assert code == PASS, said
+    assert [page.parent.name for page in Path().glob("runs/campaigns/tiny/*/campaign.md")] == ["20261124T163408Z-11"]
+
+
+def test_campaigns_begun_at_once_in_several_processes_each_get_a_folder(tmp_path):
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as processes:
+        made = list(processes.map(fresh, [tmp_path / "tiny"] * 40, ["20261124T163408Z"] * 40))
+    assert len(set(made)) == 40
+    assert all(path.is_dir() for path in made)
+
+
+def test_a_campaign_that_cannot_begin_leaves_nothing_behind(call):
+    Path("corpus").mkdir()
+    Path("corpus/bad.yaml").write_text("name: neither\n")
+    assert call("campaign", "tiny.yaml")[0] == BAD_INPUT
+    assert not Path("runs").exists()
 
 
 def test_a_changed_campaign_is_not_resumed(call):
