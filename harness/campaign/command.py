@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import click
 
+from harness import library
 from harness.campaign import corpus as corpus_of
 from harness.campaign import plan as plan_of
 from harness.campaign import state as state_of
@@ -123,8 +124,7 @@ def _folders(file: Path) -> list[Path]:
 
 def find(name: str) -> Path:
     """A campaign's file by its path, or by the name of one that came with the harness."""
-    path, ours = Path(name), LIBRARY / f"{name}.yaml"
-    return ours if not path.exists() and path.parent == Path() and ours.exists() else path
+    return library.find(name, LIBRARY, "campaign")
 
 
 def code(campaign: Campaign) -> int:

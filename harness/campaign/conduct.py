@@ -4,7 +4,8 @@ Rules
 -----
 * At most a window of batches is under way and only totals are kept, so memory does not grow with the number of seeds.
 * The state is written every few seconds. A stop (Ctrl-C) awaits nothing but what runs; a resumption takes up the rest.
-* The share that is run twice goes to a process of its own, whose sets have another order.
+* The share that is run twice goes to a process of its own, whose sets have another order. The first seed of a campaign
+  (or shard) is of that share, so that a short one looks at determinism too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from harness.campaign.batch import Batch, hashes_of, run_batch
@@ -130,7 +132,9 @@ class _Search:
             elif self._until is not None and time.monotonic() >= self._until:
                 self._more = False
             else:
-                self._pool.give(number, run_batch, self._campaign.plan, seeds)
+                self._pool.give(
+                    number, partial(run_batch, begins=self._state.begins(seeds)), self._campaign.plan, seeds
+                )
 
     def _came(self, number: int, batch: Batch) -> None:
         if batch.hashes and self._second is not None:
@@ -148,4 +152,4 @@ class _Search:
 
     def _count(self, number: int, batch: Batch) -> None:
         self._state.totals.add(batch.totals)
-        self._state.finish(number)
+        self._state.finish(number, batch.totals.seeds)

@@ -50,6 +50,7 @@ class State(msgspec.Struct):
 
     plan, code   what must not change between a stop and a resumption: the plan's text and the code, hashed
     done         batches of this shard, as ranges [from, to)
+    cut          of batches that the end of a budget cut short: how many of their seeds, from the first on, are done
     compared     seeds that were run twice; `different`: those whose second run was another
     """
 
@@ -59,6 +60,7 @@ class State(msgspec.Struct):
     shard: Shard
     batch: int = BATCH
     done: list[tuple[int, int]] = []
+    cut: dict[int, int] = {}
     totals: Totals = msgspec.field(default_factory=Totals)
     compared: int = 0
     different: list[Different] = []
@@ -71,11 +73,20 @@ class State(msgspec.Struct):
         while (start := (number * self.shard.of + self.shard.index - 1) * self.batch) < (seeds or start + 1):
             if not any(a <= number < b for a, b in self.done):
                 end = start + self.batch if seeds is None else min(start + self.batch, seeds)
-                yield number, range(self.first_seed + start, self.first_seed + end)
+                if (begin := start + self.cut.get(number, 0)) < end:
+                    yield number, range(self.first_seed + begin, self.first_seed + end)
             number += 1
 
-    def finish(self, number: int) -> None:
-        """Note a batch as done."""
+    def begins(self, seeds: range) -> bool:
+        """Whether a batch's seeds begin with the first of this shard."""
+        return seeds.start == self.first_seed + (self.shard.index - 1) * self.batch
+
+    def finish(self, number: int, seeds: int) -> None:
+        """Note that many seeds of a batch as done."""
+        had = self.cut.pop(number, 0) + seeds
+        if had < self.batch:
+            self.cut[number] = had
+            return
         spans = sorted([*self.done, (number, number + 1)])
         joined = [spans[0]]
         for a, b in spans[1:]:

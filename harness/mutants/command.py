@@ -21,6 +21,7 @@ from harness.exit_codes import FAIL, PASS
 from harness.mutants.catalogue import MUTANTS
 from harness.mutants.hunt import UNHARMED, Hunt, hunt, page, shrunk
 from harness.mutants.ledger import Ledger, terms_of
+from harness.yaml_file import did_you_mean
 
 BATCH = 25
 HASH_SEED = 1
@@ -60,7 +61,8 @@ def mutants_command(
 ) -> int:
     """Plant defects in the failover code and see whether a campaign finds them. Fails if one of them is not found."""
     if unknown := [m for m in mutants if m not in MUTANTS and m != UNHARMED]:
-        raise click.BadParameter(f"there is no mutant {unknown[0]!r}; --list names all", param_hint="MUTANT")
+        hint = did_you_mean(unknown[0], list(MUTANTS)) or "; --list names all"
+        raise click.BadParameter(f"there is no mutant {unknown[0]!r}{hint}", param_hint="MUTANT")
     if list_only:
         _list()
         return PASS

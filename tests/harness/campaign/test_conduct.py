@@ -67,8 +67,25 @@ def test_real_processes_come_to_the_same_as_this_one(whole, tmp_path):
     conduct(campaign, corpus={}, budget=Budget(60, None), jobs=2, tell=lambda _: None)
     assert campaign.state.totals == whole
     assert campaign.state.finished
-    assert campaign.state.compared == sum(batches.is_run_twice(PLAN, seed) for seed in range(1, 61)) > 0
+    assert campaign.state.compared == len({1, *(s for s in range(1, 61) if batches.is_run_twice(PLAN, s))}) > 1
     assert campaign.state.different == []
+
+
+RARELY = parse().model_copy(update={"twice": 1e-9})
+
+
+@pytest.mark.parametrize(("shard", "first"), [(Shard(), 1), (Shard(2, 2), 21)])
+def test_the_first_seed_is_run_twice_in_any_case_and_counted_once(tmp_path, monkeypatch, shard, first):
+    again = []
+    monkeypatch.setattr("harness.campaign.conduct.processes", lambda jobs, hash_seed: Inline())
+    monkeypatch.setattr(
+        "harness.campaign.conduct.hashes_of", lambda plan, seeds: again.extend(seeds) or batches.hashes_of(plan, seeds)
+    )
+    stopped = carried_out(tmp_path, 22, plan=RARELY, shard=shard)
+    resumed = Campaign(RARELY, read(tmp_path), tmp_path)
+    assert carried_out(tmp_path, 42, campaign=resumed).state.totals.seeds > stopped.state.totals.seeds
+    assert again == [first]
+    assert resumed.state.compared == 1
 
 
 def test_a_stopped_and_resumed_campaign_comes_to_the_same(whole, tmp_path):

@@ -30,14 +30,25 @@ def test_what_is_done_is_not_done_again(seeds, finished, of):
     state = a_state(Shard(1, of))
     batches = dict(state.todo(seeds))
     for number in finished & set(batches):
-        state.finish(number)
+        state.finish(number, len(batches[number]))
     assert {n for n, _ in state.todo(seeds)} == set(batches) - finished
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 3))
+def test_budgets_that_grow_and_shrink_come_to_every_seed_of_the_greatest_once(budgets, index, of):
+    state, ran = a_state(Shard(min(index, of), of)), []
+    for seeds in budgets:
+        for number, batch in state.todo(seeds):
+            ran += batch
+            state.finish(number, len(batch))
+    assert sorted(ran) == sorted(s for _, batch in a_state(state.shard).todo(max(budgets)) for s in batch)
+    assert sum(state.begins(range(seed, seed + 1)) for seed in ran) == bool(ran)
 
 
 def test_done_batches_take_no_room():
     state = a_state()
     for number in [3, 1, 0, 2, 4]:
-        state.finish(number)
+        state.finish(number, state.batch)
     assert state.done == [(0, 5)]
 
 
@@ -47,7 +58,8 @@ def test_without_a_number_of_seeds_there_is_always_more():
 
 def test_a_state_is_read_as_it_was_written(tmp_path):
     state = a_state(Shard(2, 5))
-    state.finish(4)
+    state.finish(4, state.batch)
+    state.finish(5, 3)
     state.write(tmp_path)
     assert read(tmp_path) == state
     (tmp_path / "state.json").write_text("{")
