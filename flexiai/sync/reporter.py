@@ -4,8 +4,9 @@ Rules
 -----
 * A worker that fails says so: its failures in a row, and how long ago it last succeeded. While all is well nobody says
   anything, and a request costs the store nothing.
-* One that has heard of a streak (a notice, or an answer in which failures stand) and has had a success since its begin,
-  or has one later, says so once: that ends the streak for all.
+* One that has heard of a streak and has had a success since its begin, or has one later, says so once: that ends the
+  streak for all. Who tells of its own failures knows of one by that, answered or not: they may have arrived, and what
+  it has of successes while they are on their way is later than they are, whatever a notice makes of their times.
 * What is told is how things stand when it is sent. So what happens meanwhile costs no further command, nothing piles
   up, and a report that was lost is made good by the next. There is `SPACING_S` between two.
 * Without the store nothing is told; the worker counts for itself, as always.
@@ -46,7 +47,7 @@ class Reporter:
         self.summons = Summons()
         self._told: tuple[int, tuple[float, ...]] = (0, ())  # the epoch and the failures that the store knows of
         self._streak_epoch = 0  # under which record the latest streak began: with the next one it is void
-        self._streaks = 0  # heard of, ever
+        self._streaks = 0  # heard of or begun, ever
         self._ended_streaks = 0  # of these, how many had ended when we last looked
 
     def counted(self, *, failed: bool) -> None:
@@ -68,8 +69,7 @@ class Reporter:
                 age_s=streak.since_s,
             )
         )
-        self._streaks += 1
-        self._streak_epoch = streak.epoch
+        self._streak_begins(streak.epoch)
         ok_at = self._breaker.ok_at
         if ok_at is not None and ok_at > now - streak.since_s:
             self.summons.set()
@@ -102,9 +102,16 @@ class Reporter:
             return self._told != (breaker.circuit.epoch, breaker.failed_at)
         return self._streak_runs and breaker.ok_at is not None
 
+    def _streak_begins(self, epoch: int) -> None:
+        self._streaks += 1
+        self._streak_epoch = max(self._streak_epoch, epoch)  # a notice may be of a record before ours
+
     async def _tell(self) -> None:
-        breaker, now, streaks = self._breaker, self._site.now(), self._streaks
+        breaker, now = self._breaker, self._site.now()
         base, failed_at, ok_at = breaker.circuit.epoch, breaker.failed_at, breaker.ok_at
+        if failed_at and not self._streak_runs:
+            self._streak_begins(base)
+        streaks = self._streaks
         self._site.emit(
             EvidenceSent(
                 t=now,
@@ -128,7 +135,4 @@ class Reporter:
         self._told = (base, failed_at)
         if not verdict.failures:
             self._ended_streaks = streaks
-        elif not self._streak_runs:
-            self._streaks += 1
-            self._streak_epoch = base
         self._facts.reported(verdict)
