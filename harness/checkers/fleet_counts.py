@@ -6,7 +6,8 @@ some worker must have opened the provider within `PROMPT_S` and some round trips
 meanwhile (or shortly before the row began: whether it came first only the store can say).
 
 And where the store opened it for what workers reported, so many failures must stand: a success ends the row for all
-workers, once the store can have been told of it, which takes as long.
+workers, once the store can have been told of it, which takes as long. Which came first, a success or another worker's
+failure, only the store can say where they are some round trips apart; a worker's own are in order.
 
 Left out: rows that began, or ended, while a fault stood between any worker and Redis, a worker was frozen or slowed, an
 operator spoke (a reset counts anew), or the provider was already held open by somebody.
@@ -64,10 +65,12 @@ def _reported(case: Case, record: RecordApplied, prompt_s: float, tally: Tally) 
     if not known:
         return
     ended, grace_s = known[-1], TRIPS * case.scenario.redis.latency.p99
-    failures = [e for e in results if e.outcome.fails_over and e.t > ended.t - grace_s]
-    if not _undisturbed(case, [ended, *(failures or [ended])], prompt_s):
+    own_ended = {e.worker: e.t for e in known}
+    late = [e for e in results if e.outcome.fails_over and e.t > ended.t - grace_s]
+    if not _undisturbed(case, [ended, *(late or [ended])], prompt_s):
         return
     tally.checked += 1
+    failures = [e for e in late if e.t >= own_ended.get(e.worker, e.t)]
     if len(failures) < case.scenario.breaker.failure_threshold:
         text = f"{record.provider} was opened for failures of several workers, of which {len(failures)} stood in a row"
         tally.violate(record.t, text, ended, *failures, record, worker=record.origin, provider=record.provider)

@@ -329,6 +329,13 @@ class TestFleetCounts:
         story.told("w1", 23.02, 1, move=(C, O), via="reply", accepted=True, reported=True)
         assert story.check("fleet-counts").verdict == verdict
 
+    @pytest.mark.parametrize(("worker", "verdict"), [("w2", "fail"), ("w3", "pass")])
+    def test_of_one_workers_results_the_order_is_known(self, worker: str, verdict: str):
+        story = self.failing("w1", "w2", threshold=2).asks(worker, 20.115, ("a", OK), took=0.001)
+        story.asks("w1", 23.0, ("a", FAILED), took=0.01)
+        story.told("w1", 23.02, 1, move=(C, O), via="reply", accepted=True, reported=True)
+        assert story.check("fleet-counts").verdict == verdict
+
     def test_workers_that_count_for_themselves_owe_nothing(self):
         assert self.failing("w1", "w2", "w3", sync={"evidence": "worker"}).check("fleet-counts").why == "vacuous"
         assert self.failing("w1", "w2", "w3", sync={"open_quorum": 2}).check("fleet-counts").why == "vacuous"
