@@ -3,8 +3,9 @@
 Rules
 -----
 * A fact carries an `epoch` that grows at each accepted transition; the higher epoch wins. It is the store's time (ms)
-  of the transition, or one more than the last where that would not be more: a store that has lost epochs, and does not
-  know it, gives none of them twice.
+  at which the transition was told, or one more than the last where that would not be more: a store that has lost
+  epochs, and does not know it, gives none of them twice. Not the time at which it was accepted: a store that was frozen
+  and replaced meanwhile accepts what lay before its door, and that must not outdo what its heir has accepted since.
 * Facts of one epoch are ordered by their content, OPEN above CLOSED, so that `merge` is a join: commutative,
   associative, idempotent. (One epoch has one content as long as the store keeps its promises.)
 * A worker that changed its mind sends a `Proposal`; `decide` says whether the store accepts it. `transition.lua` is
@@ -123,22 +124,26 @@ def merge(a: Circuit, b: Circuit) -> Circuit:
     return max(a, b, key=_rank)
 
 
-def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Circuit | None:
+def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int, *, way_ms: int = 0) -> Circuit | None:
     """The circuit that a store holding `stored` accepts for `proposal`, or None when what is stored stands.
 
     A proposal on the stored epoch (or on a later one: the store has lost some) is accepted. One made on an older
     epoch is late: it is accepted only if it says something else than the store, on newer evidence, or on evidence of
     the same age when it says OPEN. What an operator holds open yields to operators alone. Of a late drain only the
     hold is accepted: the state that its worker knew is old.
+
+    age_ms  how old its evidence was when it was told
+    way_ms  how long ago that is
     """
-    seen_ms = now_ms - age_ms
+    told_ms = now_ms - way_ms
+    seen_ms = told_ms - age_ms
     if not accepts(stored, proposal, seen_ms, now_ms):
         return None
     held = _held_after(stored, proposal, seen_ms, now_ms)
     if proposal.forced and proposal.mode is Mode.DRAIN and proposal.base < stored.epoch:
-        return _drained(stored, held, next_epoch(stored, proposal.base, now_ms), proposal.worker, now_ms)
+        return _drained(stored, held, next_epoch(stored, proposal.base, told_ms), proposal.worker, now_ms)
     return Circuit(
-        epoch=next_epoch(stored, proposal.base, now_ms),
+        epoch=next_epoch(stored, proposal.base, told_ms),
         state=proposal.state,
         reason=proposal.reason,
         worker=proposal.worker,
@@ -153,9 +158,9 @@ def decide(stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int) -> Cir
     )
 
 
-def next_epoch(stored: Circuit, base: int, now_ms: int) -> int:
-    """The epoch of a transition made on `base` that a store holding `stored` accepts at `now_ms`."""
-    return max(max(stored.epoch, base) + 1, now_ms)
+def next_epoch(stored: Circuit, base: int, told_ms: int) -> int:
+    """The epoch of a transition, made on `base` and told at `told_ms`, that a store holding `stored` accepts."""
+    return max(max(stored.epoch, base) + 1, told_ms)
 
 
 def reseed(stored: Circuit, known: Circuit) -> Circuit | None:

@@ -91,15 +91,17 @@ class Evidence:
 
 
 def hear(
-    held: Evidence, stored: Circuit, report: Report, terms: Terms, now_ms: int
+    held: Evidence, stored: Circuit, report: Report, terms: Terms, now_ms: int, *, way_ms: int = 0
 ) -> tuple[Evidence, Circuit | None, bool]:
     """What a store that holds this evidence and `stored` makes of a report: the evidence after it, the circuit that it
-    opens (None: not yet), and whether a streak has begun of which the workers should hear."""
+    opens (None: not yet), and whether a streak has begun of which the workers should hear. `way_ms`: how long ago it
+    was told."""
     if report.base != stored.epoch or stored.state is State.OPEN:
         return held, None, False
     before = held.standing(stored.epoch, now_ms, terms.window_ms)
-    ok_at_ms = before.ok_at_ms if report.ok_ms is None else max(before.ok_at_ms, now_ms - report.ok_ms)
-    seen = {**before.failures, report.worker: tuple(now_ms - ago for ago in report.failed_ms)}
+    told_ms = now_ms - way_ms
+    ok_at_ms = before.ok_at_ms if report.ok_ms is None else max(before.ok_at_ms, told_ms - report.ok_ms)
+    seen = {**before.failures, report.worker: tuple(told_ms - ago for ago in report.failed_ms)}
     after = Evidence(stored.epoch, ok_at_ms, seen, before.votes).standing(stored.epoch, now_ms, terms.window_ms)
     begun = after.count > 0 and before.count == 0
     if after.count < terms.threshold or after.workers < terms.quorum:
@@ -115,27 +117,28 @@ def hear(
         failure_count=after.count,
         rounds=report.rounds,
     )
-    opened = decide(stored, opening, now_ms - last_ms, now_ms)
+    opened = decide(stored, opening, told_ms - last_ms, now_ms, way_ms=way_ms)
     return (after, None, begun) if opened is None else (Evidence(), opened, False)
 
 
 def judge(
-    held: Evidence, stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int
+    held: Evidence, stored: Circuit, proposal: Proposal, age_ms: int, now_ms: int, *, way_ms: int = 0
 ) -> tuple[Evidence, Circuit | None, bool]:
     """`decide`, where a quorum may be asked for: the evidence after it, the circuit accepted (None: `stored` stands),
     and whether the proposal was noted as a vote."""
     restores = proposal.state is State.CLOSED and proposal.base > stored.epoch  # the store has lost what it closes
     if proposal.forced or proposal.quorum <= 1 or stored.state is State.OPEN or restores:
-        return held, decide(stored, proposal, age_ms, now_ms), False
+        return held, decide(stored, proposal, age_ms, now_ms, way_ms=way_ms), False
     before = held.standing(stored.epoch, now_ms)
     others = {worker: until for worker, until in before.votes.items() if worker != proposal.worker}
     if proposal.state is State.CLOSED:
         failures = {worker: times for worker, times in before.failures.items() if worker != proposal.worker}
         return Evidence(before.epoch, before.ok_at_ms, failures, others), None, False
-    if not accepts(stored, proposal, now_ms - age_ms, now_ms):
+    seen_ms = now_ms - way_ms - age_ms
+    if not accepts(stored, proposal, seen_ms, now_ms):
         return held, None, False
-    votes = {**others, proposal.worker: now_ms - age_ms + proposal.open_for_ms + VOTE_GRACE_MS}
+    votes = {**others, proposal.worker: seen_ms + proposal.open_for_ms + VOTE_GRACE_MS}
     after = Evidence(before.epoch, before.ok_at_ms, before.failures, votes)
     if len(votes) < proposal.quorum:
         return after, None, True
-    return Evidence(), decide(stored, proposal, age_ms, now_ms), False
+    return Evidence(), decide(stored, proposal, age_ms, now_ms, way_ms=way_ms), False

@@ -7,7 +7,8 @@ local function store_time_ms()
 end
 
 -- The store's time from which a command's ages count: when it was sent (or a little later), as far as its sender knew
--- that (0: it did not). So what it took on its way, held back by a network perhaps, ages what it tells.
+-- that (0: it did not). So what it took on its way, held back by a network perhaps, ages what it tells; and a store that
+-- has been replaced while it stood still gives no epoch above those of its heir to what it finds before its door.
 local function told_at_ms(sent_ms, now_ms)
   return sent_ms > 0 and math.min(sent_ms, now_ms) or now_ms
 end
@@ -45,8 +46,8 @@ local function is_held(r, now_ms)
   return r.mode ~= 'normal' and r.held_for_ms > 0 and r.held_at_ms + r.held_for_ms > now_ms
 end
 
-local function next_epoch(stored, base, now_ms)
-  return math.max(math.max(stored.epoch, base) + 1, now_ms)
+local function next_epoch(stored, base, told_ms)
+  return math.max(math.max(stored.epoch, base) + 1, told_ms)
 end
 
 local function fields_text(r)

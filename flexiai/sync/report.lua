@@ -5,7 +5,7 @@
 -- ARGV  1 provider  2 channel  3 channel of streaks  4 latest store time at which this still counts (0: any time)
 --       5 base epoch  6 worker  7 age of its latest success (-1: none)  8 open_for  (milliseconds)
 --       9 rounds  10 threshold  11 window (milliseconds)  12 quorum
---       13 store time at which this was sent, or a little later (0: unknown): the ages count from then
+--       13 store time at which this was sent, or a little later (0: unknown): the ages and the epoch count from then
 --       14… ages of its failures in a row (milliseconds)
 -- Returns {1 opened | 0 noted | -1 too late, nothing was done; the record held now; store time; failures that stand}
 
@@ -58,7 +58,7 @@ local in_force = is_held(stored, now_ms)
 if after.count >= threshold and after.workers >= quorum and not (in_force and stored.mode == 'open') then
   local hold = in_force and stored or {mode = 'normal', held_at_ms = 0, held_for_ms = 0, note = ''}
   local opened = {
-    epoch = next_epoch(stored, stored.epoch, now_ms),
+    epoch = next_epoch(stored, stored.epoch, told_ms),
     state = 'OPEN',
     reason = 'consecutive_failures',
     worker = worker,

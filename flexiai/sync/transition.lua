@@ -6,7 +6,7 @@
 --       4 base epoch  5 state  6 reason  7 worker  8 age of the evidence  9 open_for  (milliseconds)
 --       10 failure_count  11 rounds  12 forced (1 or 0)  13 mode  14 held_for (milliseconds)  15 note
 --       16 quorum  17 how long a vote stands beyond open_for (milliseconds)
---       18 store time at which this was sent, or a little later (0: unknown): the age counts from then
+--       18 store time at which this was sent, or a little later (0: unknown): the age and the epoch count from then
 -- Returns {1 accepted | 0 the stored record stands | 2 it stands, and this was noted as a vote | -1 too late, nothing
 --          was compared; the record held now; store time}
 
@@ -20,7 +20,8 @@ if latest_ms > 0 and now_ms > latest_ms then
 end
 
 local base, state = tonumber(ARGV[4]), ARGV[5]
-local seen_ms = told_at_ms(tonumber(ARGV[18]), now_ms) - tonumber(ARGV[8])
+local told_ms = told_at_ms(tonumber(ARGV[18]), now_ms)
+local seen_ms = told_ms - tonumber(ARGV[8])
 
 local forced, held = ARGV[12] == '1', is_held(stored, now_ms)
 
@@ -74,7 +75,7 @@ elseif held then
   hold = stored
 end
 
-local epoch = next_epoch(stored, base, now_ms)
+local epoch = next_epoch(stored, base, told_ms)
 
 -- A drain is no news of the provider: a late one leaves the state as it is, and what was forced open due for a probe.
 if forced and ARGV[13] == 'drain' and base < stored.epoch then

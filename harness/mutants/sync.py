@@ -117,7 +117,7 @@ def _published_not_stored(swap: Swap) -> None:
 def _blind_write(swap: Swap) -> None:
     def make(script: Script) -> Script:
         text = script.text.replace("if base >= stored.epoch then", "if true then", 1)
-        return _script(text.replace("next_epoch(stored, base, now_ms)", "base + 1", 1), script)
+        return _script(text.replace("next_epoch(stored, base, told_ms)", "base + 1", 1), script)
 
     swap(scripts, "TRANSITION", make)
 
@@ -130,7 +130,7 @@ def _blind_write(swap: Swap) -> None:
 )
 def _epochs_begin_anew(swap: Swap) -> None:
     def make(script: Script) -> Script:
-        return _script(script.text.replace("next_epoch(stored, base, now_ms)", "stored.epoch + 1", 1), script)
+        return _script(script.text.replace("next_epoch(stored, base, told_ms)", "stored.epoch + 1", 1), script)
 
     swap(scripts, "TRANSITION", make)
     swap(listener_module, "_lost", lambda _: lambda known, held: False)

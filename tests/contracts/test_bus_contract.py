@@ -211,22 +211,16 @@ def agree(store: Frozen, steps: list[Step]) -> None:
             way_ms, sent_ms = max(0, step[3]), now_ms - step[3]
             if isinstance(step[0], Report):
                 report = replace(step[0], base=held.epoch if step[0].base == _T0_MS else step[0].base)
-                evidence, new, begun = hear(evidence, held, aged(report, way_ms), step[1], now_ms)
+                evidence, new, begun = hear(evidence, held, report, step[1], now_ms, way_ms=way_ms)
                 stands = report.base == held.epoch and held.state is State.CLOSED
                 failures = new.failure_count if new else evidence.count if stands else 0
                 answer = store.report(report, step[1], now_ms, sent_ms)
             else:
-                evidence, new, noted = judge(evidence, held, step[0], step[1] + way_ms, now_ms)
+                evidence, new, noted = judge(evidence, held, step[0], step[1], now_ms, way_ms=way_ms)
                 answer = store.propose(step[0], step[1], now_ms, sent_ms=sent_ms)
         held = new or held
         assert answer == (NOTED if noted else int(new is not None), held, failures, begun)
     store.forget()
-
-
-def aged(report: Report, by_ms: int) -> Report:
-    """What a report tells once it was on its way for so long."""
-    ok_ms = None if report.ok_ms is None else report.ok_ms + by_ms
-    return replace(report, failed_ms=tuple(ms + by_ms for ms in report.failed_ms), ok_ms=ok_ms)
 
 
 def parsed(reply: bytes) -> Any:

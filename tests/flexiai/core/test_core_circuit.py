@@ -77,6 +77,16 @@ def test_what_is_accepted_is_the_proposal_on_a_newer_epoch(stored: Circuit, prop
         assert accepted.since_ms == 10 - age_ms
 
 
+@given(stored=FACTS, late=PROPOSALS, proposal=PROPOSALS, age_ms=AGES, told_ms=st.integers(6, 9))
+def test_what_a_replaced_store_accepts_late_does_not_outdo_its_heir(
+    stored: Circuit, late: Proposal, proposal: Proposal, age_ms: int, told_ms: int
+) -> None:
+    by_heir = decide(stored, proposal, age_ms, 10)
+    by_replaced = decide(stored, late, age_ms, 11, way_ms=11 - told_ms)
+    if by_heir and by_replaced:
+        assert merge(by_heir, by_replaced) == by_heir
+
+
 @given(stored=FACTS, proposal=PROPOSALS, age_ms=AGES)
 def test_of_a_late_drain_only_the_hold_is_accepted(stored: Circuit, proposal: Proposal, age_ms: int) -> None:
     drain = replace(proposal, forced=True, mode=Mode.DRAIN)

@@ -46,6 +46,14 @@ class Cluster:
 
         await until(level, "the heir has caught up")
 
+    async def deposed(self) -> None:
+        """The owner has woken and follows its heir."""
+
+        async def follows() -> bool:
+            return bool((await self.followed.ask("INFO", "replication"))["role"] == "slave")
+
+        await until(follows, "the old owner follows its heir")
+
     async def move_slot(self, slot: int, source: RedisServer, target: RedisServer, *, finish: bool = True) -> None:
         """As `redis-cli --cluster reshard` does it; `finish` False: keys have moved, the slot is on its way."""
         ids = {server: await _id(server) for server in (source, target)}
