@@ -169,8 +169,8 @@ def _twice(campaign: Campaign) -> str:
 
 def _unreached(campaign: Campaign) -> list[str]:
     missed = summary.unreached(campaign)
-    if missed and campaign.interrupted:
-        return [f"  not yet reached: {len(missed)} {'path' if len(missed) == 1 else 'paths'}"]
+    if missed and not summary.whole(campaign):
+        return [f"  ? {summary.not_yet(campaign)}"]
     return [f"  ✗ never reached: {path}" for path in missed]
 
 

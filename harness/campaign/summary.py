@@ -25,13 +25,49 @@ def unreached(campaign: Campaign) -> list[str]:
     return [path for path in campaign.plan.must_reach if not campaign.state.totals.paths.get(path)]
 
 
+def whole(campaign: Campaign) -> bool:
+    """Whether as many seeds were run as the plan asks for: only then what was not reached never was."""
+    return campaign.state.totals.seeds >= campaign.plan.seeds
+
+
 def verdict(campaign: Campaign) -> Verdict:
-    """fail: a seed or a capsule of the corpus failed, or a path was not reached. unknown: no seed passed."""
-    failing = any(r.verdict == "fail" for r in campaign.replayed)
-    totals = campaign.state.totals
-    if totals.failures or failing or (unreached(campaign) and not campaign.interrupted):
-        return "fail"
-    return "pass" if totals.passed else "unknown"
+    """pass: nothing speaks against it, and all was reached that had to be."""
+    return judged(campaign)[0]
+
+
+def judged(campaign: Campaign) -> tuple[Verdict, str]:
+    """The verdict and why."""
+    return next(_objections(campaign), ("pass", "nothing failed, and all was reached that had to be"))
+
+
+def _objections(campaign: Campaign) -> Iterator[tuple[Verdict, str]]:
+    """What speaks against a pass, the gravest first. A part of a campaign (of a budget, a shard, one that was stopped)
+    proves no absence: what it did not reach leaves it unknown."""
+    totals, missed = campaign.state.totals, unreached(campaign)
+    if totals.failures:
+        yield "fail", f"{_some(totals.failures, 'seed')} failed, of {_some(len(totals.failed), 'cause')}"
+    if failing := [r.name for r in campaign.replayed if r.verdict == "fail"]:
+        yield "fail", f"of the corpus {', '.join(failing)} failed"
+    if missed and whole(campaign):
+        yield "fail", f"never reached: {', '.join(missed)}"
+    if totals.breakages:
+        yield "unknown", f"the harness itself broke in {_some(totals.breakages, 'seed')}"
+    if campaign.state.different:
+        yield "unknown", f"{_some(len(campaign.state.different), 'seed')} came out differently the second time"
+    if not totals.passed:
+        yield "unknown", "no seed passed"
+    if missed:
+        yield "unknown", not_yet(campaign)
+
+
+def not_yet(campaign: Campaign) -> str:
+    """What a part of a campaign did not reach, in words."""
+    ran, asked = campaign.state.totals.seeds, campaign.plan.seeds
+    return f"not yet reached, in {ran:,} of the {asked:,} seeds that are asked for: {', '.join(unreached(campaign))}"
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def write(campaign: Campaign) -> Path:
@@ -60,14 +96,17 @@ def keep_failures(campaign: Campaign) -> None:
 def summarise(campaign: Campaign) -> dict[str, Any]:
     """The content of `campaign.json`."""
     state, totals = campaign.state, campaign.state.totals
+    found, why = judged(campaign)
     return {
         "campaign": campaign.plan.name,
-        "verdict": verdict(campaign),
+        "verdict": found,
+        "reason": why,
         "interrupted": campaign.interrupted,
         "finished": state.finished,
         "first_seed": state.first_seed,
         "shard": str(state.shard),
         "seeds": {
+            "asked": campaign.plan.seeds,
             "done": totals.seeds,
             "passed": totals.passed,
             "failed": totals.failures,
@@ -137,7 +176,7 @@ def _largest_first(groups: Mapping[str, Group]) -> list[tuple[str, Group]]:
 def _page(summary: Mapping[str, Any]) -> Iterator[str]:
     seeds = summary["seeds"]
     yield f"# Campaign {summary['campaign']}: {summary['verdict'].upper()}"
-    yield ""
+    yield f"\n{summary['reason'][0].upper()}{summary['reason'][1:]}.\n"
     if summary["interrupted"] or not summary["finished"]:
         yield "Not finished: `harness campaign … --resume` goes on.\n"
     yield (

@@ -13,12 +13,13 @@ import harness
 from harness.campaign import command, corpus, summary
 from harness.campaign.command import FOUND, _folders, find, told
 from harness.campaign.conduct import Campaign
+from harness.campaign.corpus import Replayed
 from harness.campaign.draw import draw
 from harness.campaign.one import simulate
-from harness.campaign.state import Shard, State
+from harness.campaign.state import Different, Shard, State
 from harness.campaign.totals import Failure, Group
 from harness.cli import main
-from harness.exit_codes import BAD_INPUT, FAIL, PASS
+from harness.exit_codes import BAD_INPUT, FAIL, PASS, UNKNOWN
 from harness.rundir import Record, RunDir, fresh
 from harness.scenario import Expectation
 from tests.harness.campaign.plans import TINY, parse
@@ -70,12 +71,43 @@ def test_a_path_that_must_be_reached_and_is_not_fails(call):
     assert "never reached: listener-restarted" in said
 
 
-def test_a_path_that_an_interrupted_campaign_did_not_come_to_is_no_failure():
+@pytest.mark.parametrize("part", [("--seeds", 5), ("--shard", "1/2")])
+def test_a_path_that_a_part_of_a_campaign_did_not_come_to_leaves_it_unknown(call, part):
+    Path("tiny.yaml").write_text(QUIET.replace("seeds: 20", "seeds: 40") + "must_reach: [listener-restarted]\n")
+    code, said = call("campaign", "tiny.yaml", "--jobs", 1, *part)
+    found, folder = the_summary()
+    assert code == UNKNOWN
+    assert found["verdict"] == "unknown"
+    assert "never reached" not in said + (folder / "campaign.md").read_text()
+    assert "of the 40 seeds that are asked for: listener-restarted" in said
+    assert "of the 40 seeds that are asked for: listener-restarted" in found["reason"]
+
+
+def test_an_interrupted_campaign_is_not_said_to_have_passed_what_it_did_not_come_to():
     plan = parse(QUIET + "must_reach: [listener-restarted]\n")
     campaign = Campaign(plan, State(plan="p", code="c", first_seed=1, shard=Shard()), Path("it"), interrupted=True)
-    said = "\n".join(told(campaign))
-    assert "not yet reached: 1 path" in said
-    assert "never reached" not in said
+    campaign.state.totals.seeds = campaign.state.totals.passed = 7
+    assert summary.verdict(campaign) == "unknown"
+    assert "not yet reached, in 7 of the 20 seeds that are asked for: listener-restarted" in "\n".join(told(campaign))
+
+
+@pytest.mark.parametrize(
+    ("happens", "verdict", "reason"),
+    [
+        (lambda c: None, "pass", "nothing failed"),
+        (lambda c: c.state.different.append(Different(3, 1, "a", "b")), "unknown", "1 seed came out differently"),
+        (lambda c: c.state.totals.broken.update(x=Group(2)), "unknown", "the harness itself broke in 2 seeds"),
+        (lambda c: setattr(c.state.totals, "passed", 0), "unknown", "no seed passed"),
+        (lambda c: c.replayed.append(Replayed("old.yaml", "fail", "r: x", "x")), "fail", "of the corpus old.yaml"),
+        (lambda c: c.state.totals.failed.update(x=Group(3)), "fail", "3 seeds failed, of 1 cause"),
+    ],
+)
+def test_verdict_and_reason_are_of_the_page_too(tmp_path, happens, verdict, reason):
+    campaign = Campaign(parse(QUIET), State(plan="p", code="c", first_seed=1, shard=Shard()), tmp_path)
+    campaign.state.totals.seeds = campaign.state.totals.passed = 20
+    happens(campaign)
+    page = summary.write(campaign).read_text()
+    assert page.startswith(f"# Campaign tiny: {verdict.upper()}\n\n{reason[0].upper()}{reason[1:]}")
 
 
 def test_that_no_seed_was_run_twice_is_said(call):
