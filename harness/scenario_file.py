@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from flexiai.types import BreakerConfig, RequestConfig, SyncConfig
 from harness.fault_times import anchors_wrong, may_meet, times_wrong
 from harness.faults import Fault, Some, WorkerLateJoin, joins_twice, kinds_of
+from harness.objections import objection
 from harness.scenario import (
     ClosedLoad,
     Latency,
@@ -29,7 +31,7 @@ from harness.scenario import (
 from harness.units import format_duration
 from harness.yaml_file import Loc, ScenarioError, Source, did_you_mean, path_of, read
 
-__all__ = ["ScenarioError", "load", "parse"]
+__all__ = ["ScenarioError", "load", "parse", "scenario_in"]
 
 
 def load(path: Path, metrics: Mapping[str, object], invariants: Sequence[str]) -> Scenario:
@@ -42,13 +44,17 @@ def load(path: Path, metrics: Mapping[str, object], invariants: Sequence[str]) -
 
 def parse(text: str, name: str, metrics: Mapping[str, object], invariants: Sequence[str]) -> Scenario:
     """The scenario in a text; `name` is what errors call it."""
-    source = Source(text, name)
+    return scenario_in(Source(text, name), (), metrics, invariants)
+
+
+def scenario_in(source: Source, at: Loc, metrics: Mapping[str, object], invariants: Sequence[str]) -> Scenario:
+    """The scenario at some place of a file, such as a capsule's. Raises ScenarioError."""
     try:
-        scenario = Scenario.model_validate(source.data)
+        scenario = Scenario.model_validate(reduce(lambda data, step: data[step], at, source.data))
     except ValidationError as error:
-        found = [source.problem(_place(e), _message(e)) for e in _worth_telling(error)]
+        found = [source.problem((*at, *_place(e)), _message(e, at)) for e in _worth_telling(error)]
         raise ScenarioError(sorted(found, key=lambda p: p.line)) from None
-    problems = [source.problem(loc, what) for loc, what in _cross_checks(scenario, metrics, invariants)]
+    problems = [source.problem((*at, *loc), what) for loc, what in _cross_checks(scenario, metrics, invariants)]
     if problems:
         raise ScenarioError(problems)
     return scenario
@@ -102,10 +108,10 @@ def _place(error: Mapping[str, Any]) -> Loc:
     return (*steps, key) if key is not None else tuple(steps)
 
 
-def _message(error: Mapping[str, Any]) -> str:
-    """What an error says, in the file's words."""
+def _message(error: Mapping[str, Any], at: Loc) -> str:
+    """What an error of a scenario at `at` says, in the file's words."""
     loc: Loc = error["loc"]
-    name = path_of(_place(error))
+    name = path_of((*at, *_place(error)))
     match error["type"]:
         case "extra_forbidden":
             keys = _keys(loc[:-1])
@@ -114,10 +120,10 @@ def _message(error: Mapping[str, Any]) -> str:
             return f"'{loc[-1]}' is missing"
         case "times":
             return str(error["msg"])
-        case "value_error" | "unit" | "target" | "inject":
-            return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"
+        case "unit" | "target" | "inject":
+            return f"{name}: {error['msg']}"
         case _:
-            return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error.get('input')!r:.80}"
+            return f"{name}: {objection(error)}"
 
 
 def _cross_checks(

@@ -50,7 +50,7 @@ def read(path: Path) -> str:
 
 
 def _missing(path: Path) -> str:
-    there = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+    there = sorted(p.name for p in path.parent.glob("*.yaml") if p != path) if path.parent.is_dir() else []
     return f"there is no such file{did_you_mean(path.name, there)}"
 
 

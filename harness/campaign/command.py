@@ -37,7 +37,10 @@ class DurationType(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds."""
-        return value if isinstance(value, float) else float(_read(parse_duration, value, self, param, ctx))
+        seconds = value if isinstance(value, float) else float(_read(parse_duration, value, self, param, ctx))
+        if seconds == 0:
+            self.fail(f"expected more than {value}", param, ctx)
+        return seconds
 
 
 class ShardType(click.ParamType[Shard]):

@@ -18,6 +18,7 @@ from harness.scenario import Scenario
 from harness.yaml_file import Source
 from harness.yaml_file import read as text_of
 
+KEYS = "scenario, seed, mode (a capsule), or name, description, duration (a scenario)"
 SEED = 1
 """With which a scenario file is run, which has no seed of its own."""
 
@@ -41,16 +42,21 @@ class Replayed:
 
 
 def read(folders: Iterable[Path]) -> dict[str, Kept]:
-    """What is kept in some folders, by file name; RunDirError or ScenarioError names one that cannot be read."""
-    files = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
-    found = {path.name: _kept(path) for path in files}
-    return {name: kept for name, kept in found.items() if kept is not None}
+    """What is kept in some folders, by file name (or path, for a name that two have).
+
+    RunDirError or ScenarioError names what cannot be read, and what was expected.
+    """
+    found: dict[str, Kept] = {}
+    for path in (path for folder in folders for path in sorted(folder.glob("*.y*ml"))):
+        kept = _kept(path)
+        if kept is not None:
+            found[path.name if path.name not in found else str(path)] = kept
+    return found
 
 
 def _kept(path: Path) -> Kept | None:
     """None for the capsule of a real run."""
-    document = Source(text_of(path), str(path)).data
-    if not isinstance(document, dict) or "scenario" not in document:
+    if "scenario" not in Source(text_of(path), str(path), KEYS).data:
         return Kept(scenario_file.load(path, METRICS, [c.id for c in CHECKERS]), SEED)
     capsule = read_capsule(path)
     return Kept(capsule.scenario, capsule.seed) if capsule.mode == "sim" else None

@@ -15,8 +15,9 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, Field, ValidationError
 
 from flexiai.types import BreakerConfig, RequestConfig, Settings, SyncConfig
-from harness.campaign.spread import Amounts, Counts, Durations, Numbers, Rates, Shares, Spread
+from harness.campaign.spread import Amounts, Counts, Durations, Numbers, Rates, Shares, Spread, Value
 from harness.faults import COMMON, KINDS, EventName, Fault
+from harness.objections import objection
 from harness.scenario import Part, Scenario
 from harness.units import Fraction
 from harness.yaml_file import Loc, ScenarioError, Source, did_you_mean, path_of, read
@@ -69,7 +70,7 @@ class LoadPlan(Part):
     users: Counts = _spread("2..6")
     stream: Shares = _spread("0%")
     cancel: Shares = _spread("0%")
-    retry: Counts = _spread("0")
+    retry: Amounts = _spread("0")
     last: Amounts = _spread("0")
 
 
@@ -141,7 +142,7 @@ class Plan(Part):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")
     description: str = Field(min_length=1)
-    seeds: int = Field(1000, ge=1)
+    seeds: int = Field(1000, ge=1, strict=True)
     twice: Fraction = 0.01
     safety: Durations = _spread("2s..5s")
     liveness: Durations = _spread("3s..6s")
@@ -175,7 +176,8 @@ def parse(text: str, name: str, paths: Sequence[str], invariants: Sequence[str])
     try:
         plan = Plan.model_validate(source.data)
     except ValidationError as error:
-        found = [source.problem(_place(e), _message(e)) for e in error.errors()]
+        own = [e for e in error.errors() if e["type"] != "too_short" or not e["input"]]  # else: of its items' errors
+        found = [source.problem(_place(e), _message(e)) for e in own]
         raise ScenarioError(sorted(found, key=lambda p: p.line)) from None
     problems = [source.problem(at, what) for at, what in _cross_checks(plan, paths, invariants)]
     if problems:
@@ -199,11 +201,8 @@ def _message(error: Mapping[str, Any]) -> str:
             return f"unknown key '{key}'{did_you_mean(key, keys)}; expected one of {', '.join(keys)}"
         case "missing":
             return f"'{error['loc'][-1]}' is missing"
-        case "value_error":
-            return f"{path_of(error['loc'])}: {str(error['msg']).removeprefix('Value error, ')}"
         case _:
-            said = error["msg"]
-            return f"{path_of(error['loc'])}: {said[0].lower()}{said[1:]}, not {error.get('input')!r:.80}"
+            return f"{path_of(error['loc'])}: {objection(error)}"
 
 
 def _keys(loc: Loc) -> list[str]:
@@ -222,18 +221,20 @@ def _cross_checks(plan: Plan, paths: Sequence[str], invariants: Sequence[str]) -
         if name not in invariants:
             yield ("without", name), f"there is no invariant '{name}'{did_you_mean(name, invariants)}"
     yield from _check_settings(plan)
+    yield from dict.fromkeys(_check_words(plan))
 
 
 def _check_settings(plan: Plan) -> Iterator[tuple[Loc, str]]:
     """Each value at an end must be one that a scenario may have."""
     for part in ("breaker", "request", "sync"):
         section: Section = getattr(plan, part)
-        for key, spread in section.items():
-            for value in spread.extremes:
-                wrong = _refused({part: {**_least(section), key: value}})
-                if wrong:
-                    yield (part, key), f"{part}.{key}: {wrong}"
-                    break
+        found = {
+            wrong: None
+            for key, spread in section.items()
+            for value in spread.extremes
+            for wrong in _refused({part: {**_least(section), key: value}}, part)
+        }
+        yield from found
 
 
 def _least(section: Section) -> dict[str, Any]:
@@ -241,20 +242,51 @@ def _least(section: Section) -> dict[str, Any]:
     return {key: s.extremes[-1 if key.startswith("max_") else 0] for key, s in section.items()}
 
 
-def _refused(sections: dict[str, Any]) -> str | None:
-    doc = {
-        "name": "x",
-        "description": "x",
-        "duration": "1s",
-        "providers": [{"name": "x"}],
-        "load": [{"arrival": "constant", "rate": "1/s"}],
-    }
+_SCENARIO: dict[str, Any] = {
+    "name": "x",
+    "description": "x",
+    "duration": "1s",
+    "providers": [{"name": "x"}],
+    "load": [{"arrival": "constant", "rate": "1/s"}],
+}
+
+
+def _refused(sections: dict[str, Any], part: str) -> list[tuple[Loc, str]]:
+    """What is wrong with a scenario that has these sections, in the keys of a campaign file."""
     try:
-        Scenario.model_validate(doc | sections)
+        Scenario.model_validate(_SCENARIO | sections)
     except ValidationError as error:
-        first = error.errors()[0]
-        return f"{str(first['msg']).removeprefix('Value error, ')}, not {first.get('input')!r:.60}"
-    return None
+        return [_in_part(part, e) for e in error.errors()]
+    return []
+
+
+def _in_part(part: str, error: Mapping[str, Any]) -> tuple[Loc, str]:
+    keys = [step.removesuffix("_s") for step in error["loc"][1:2] if isinstance(step, str)]
+    return (part, *keys), f"{path_of((part, *keys))}: {objection(error)}"
+
+
+def _check_words(plan: Plan) -> Iterator[tuple[Loc, str]]:
+    """So must be those of the topology, the load and the answers."""
+    for loc, document in _samples(plan):
+        try:
+            Scenario.model_validate(_SCENARIO | document)
+        except ValidationError as error:
+            yield loc, f"{path_of(loc)}: {objection(error.errors()[0])}"
+
+
+def _samples(plan: Plan) -> Iterator[tuple[Loc, dict[str, Any]]]:
+    """Scenarios with one value of the plan each, and where that is."""
+    for key in ("instances", "workers", "balancer"):
+        for value in getattr(plan.topology, key).extremes:
+            yield ("topology", key), {"topology": {key: value}}
+    for key in ("tokens", "token_interval"):
+        for value in getattr(plan.providers, key).extremes:
+            yield ("providers", key), {"providers": [{"name": "x", key: value}]}
+    for key in ("arrival", "rate", "stream", "cancel", "retry"):
+        for value in getattr(plan.load, key).extremes:
+            yield ("load", key), {"load": [{"arrival": "constant", "rate": "1/s", key: value}]}
+    for value in plan.load.users.extremes:
+        yield ("load", "users"), {"load": [{"users": value}]}
 
 
 def _check_faults(faults: FaultsPlan) -> Iterator[tuple[Loc, str]]:
@@ -270,11 +302,23 @@ def _check_faults(faults: FaultsPlan) -> Iterator[tuple[Loc, str]]:
             yield ("faults", "parameters", name), f"there is no fault '{name}'{did_you_mean(name, list(kinds))}"
             continue
         fields = [key for key in kinds[name].model_fields if key not in COMMON]
-        for key in parameters:
+        for key, spread in parameters.items():
+            at = ("faults", "parameters", name, key)
             if key not in fields:
-                yield (
-                    ("faults", "parameters", name, key),
-                    f"'{name}' has no parameter '{key}'{did_you_mean(key, fields)}",
-                )
+                yield at, f"'{name}' has no parameter '{key}'{did_you_mean(key, fields)}"
+                continue
+            for wrong in dict.fromkeys(_refused_parameter(kinds[name], key, value) for value in spread.extremes):
+                if wrong is not None:
+                    yield at, f"{path_of(at)}: {wrong}"
     if not faults.chosen and faults.count.numbers[1] > 0:
         yield ("faults",), "no kind of fault is left to draw from"
+
+
+def _refused_parameter(kind: type[Fault], key: str, value: Value) -> str | None:
+    """What is wrong with a fault's parameter itself; others may be wanting here, and are drawn."""
+    target = "provider/x" if kind.of == "provider" else kind.of
+    try:
+        kind.model_validate({"target": target, "inject": kind.name, "at": 0, key: value})
+    except ValidationError as error:
+        return next((objection(e) for e in error.errors() if e["loc"][:1] == (key,)), None)
+    return None

@@ -94,6 +94,11 @@ class Spread(BaseModel):
             return list(self.choices)
         return f"{self.at(self.low)}..{self.at(self.high)}"
 
+    def __str__(self) -> str:
+        if len(self.choices) == 1:
+            return repr(self.choices[0])
+        return f"{list(self.choices)!r:.80}" if self.choices else f"{self.at(self.low)}..{self.at(self.high)}"
+
     def draw(self, rng: Random) -> Value:
         """One of the values, as a scenario file has it."""
         if self.choices:
@@ -159,15 +164,17 @@ def _ends(value: Any) -> dict[str, Any] | None:
         if low > high:
             raise ValueError(f"expected the lower value first, not {value!r}")
         return {"kind": unit.kind, "low": low, "high": high}
-    raise ValueError(f"expected both ends of {value!r} in one unit, such as 200ms..2s, 1..4, 2/s..5/s or 20%..90%")
+    raise ValueError(
+        f"expected both ends of {value!r} in one unit and not below 0, such as 200ms..2s, 1..4, 2/s..5/s or 20%..90%"
+    )
 
 
 def _only(*kinds: Kind, example: str, least: float | None = None) -> AfterValidator:
     def check(spread: Spread) -> Spread:
         if spread.kind not in kinds:
-            raise ValueError(f"expected values such as {example}")
+            raise ValueError(f"expected values such as {example}, not {spread}")
         if least is not None and spread.numbers[0] < least:
-            raise ValueError(f"expected values of at least {least:g}, such as {example}")
+            raise ValueError(f"expected values of at least {least:g}, such as {example}, not {spread}")
         return spread
 
     return AfterValidator(check)

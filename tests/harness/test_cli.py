@@ -170,6 +170,15 @@ def test_a_torn_history_is_named_by_its_line(call):
     assert "history.jsonl:5: not an event" in said
 
 
+@pytest.mark.parametrize("summary", ["", "[]", "{", '{"wall_s": "long"}', '{"wall_s": null}'])
+def test_a_damaged_summary_is_named(call, summary):
+    call("run", "small.yaml", "--no-report")
+    (the_run() / "summary.json").write_text(summary)
+    code, said = call("check", "runs/latest")
+    assert code == BAD_INPUT
+    assert "summary.json: not a summary: " in said
+
+
 def test_every_fault_every_scenario_and_the_schema_are_listed(call):
     assert "provider: rate_limit" in call("faults")[1]
     assert "primary-outage" in call("list")[1]

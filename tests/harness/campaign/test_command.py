@@ -1,6 +1,7 @@
 """`harness campaign`: what it leaves behind, and how it ends."""
 
 import json
+import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -166,6 +167,7 @@ def simulate_a_failure():
         (("campaign", "nowhere.yaml"), "there is no such file"),
         (("campaign", "tiny.yaml", "--shard", "3/2"), "expected a shard such as 2/5"),
         (("campaign", "tiny.yaml", "--time", "3"), "expected a duration"),
+        (("campaign", "tiny.yaml", "--time", "0s"), "expected more than 0s"),
         (("campaign", "tiny.yaml", "--corpus", "nope"), "'nope' does not exist"),
         (("campaign", "tiny.yaml", "--corpus", "tiny.yaml"), "'tiny.yaml' is a file"),
         (("campaign", "tiny.yaml", "--resume"), "there is no campaign to resume"),
@@ -200,6 +202,83 @@ def test_a_campaign_that_cannot_begin_leaves_nothing_behind(call):
     Path("corpus/bad.yaml").write_text("name: neither\n")
     assert call("campaign", "tiny.yaml")[0] == BAD_INPUT
     assert not Path("runs").exists()
+
+
+NEITHER = "expected a mapping with scenario, seed, mode (a capsule), or name, description, duration (a scenario)"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("", 1, NEITHER),
+        ("# nothing\n", 1, NEITHER),
+        ("- a\n- b\n", 1, NEITHER),
+        ("words", 1, NEITHER),
+        ("a: [1\nb: }", 2, "not YAML: "),
+        ('{"scenario": ', 1, "not YAML: "),
+        ("scenario:\n\tname: x\n", 2, "not YAML: "),
+        ("a: 1\n---\nb: 2\n", 2, "not YAML: expected a single document"),
+        ("scenario: !!python/object:os.system {}\n", 1, "not YAML: could not determine a constructor"),
+        ("scenario: &a [*a]\n", 1, "an alias that contains itself"),
+        ("scenario: 1\nscenario: 2\n", 2, "'scenario' is given twice"),
+        (bytes(range(256)), 0, "cannot be read as UTF-8 text"),
+        ("é".encode("latin1"), 0, "cannot be read as UTF-8 text"),
+        ("# " + "x" * 1_000_000, 0, "expected a file of at most 1000000 bytes"),
+        (Path.mkdir, 0, "expected a file, not a directory"),
+        (lambda path: path.symlink_to("nowhere"), 0, "there is no such file"),
+        ("scenario:\nseed: 1\n", 1, "not a capsule: scenario: expected a mapping, not None"),
+        ("name: x\nduration: 3\n", 2, "duration: expected a duration with a unit"),
+    ],
+)
+def test_what_cannot_be_kept_is_told_with_its_line(call, content, line, message):
+    """Each class of file that is neither capsule nor scenario."""
+    Path("corpus").mkdir()
+    told_of = Path("corpus/bad.yaml")
+    if callable(content):
+        content(told_of)
+    else:
+        told_of.write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, said = call("campaign", "tiny.yaml")
+    assert code == BAD_INPUT
+    at = f"corpus/bad.yaml:{line}: " if line else "corpus/bad.yaml: "
+    assert any(row.startswith(at) and message in row for row in said.splitlines()), said
+    assert "Traceback" not in said
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "messages"),
+    [
+        (r"^seed: 1$", "seed: x", ["not a capsule: seed: expected a whole number, not 'x'"]),
+        (r"^seed: 1$", "seed: -1", ["not a capsule: seed: expected at least 0, not -1"]),
+        (r"^seed: 1$", "sede: 1", ["unknown key 'sede' (did you mean 'seed'?)", "not a capsule: 'seed' is missing"]),
+        (r"^mode: sim$", "mode: dream", ["not a capsule: mode: expected 'sim' or 'real', not 'dream'"]),
+        (r"^  duration: .*$", "  duration: 6", ["scenario.duration: expected a duration with a unit"]),
+        (r"^  - requests == 0$", "  - request == 0", ["there is no metric 'request' (did you mean 'requests'?)"]),
+        (r"^    inject: .*$", "    inject: explode", ["unknown fault 'explode' for "]),
+        (r"^    at: .*$", "    at: 100s", ["at 100s, after the run's end"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_capsule_is_told_with_its_line(call, old, new, messages):
+    text = (simulate_a_failure() / "capsule.yaml").read_text()
+    broken = re.sub(old, new, text, count=1, flags=re.MULTILINE)
+    assert broken != text
+    Path("corpus").mkdir()
+    Path("corpus/bad.yaml").write_text(broken)
+    code, said = call("campaign", "tiny.yaml")
+    assert code == BAD_INPUT
+    line = broken.splitlines().index(new) + 1
+    assert f"corpus/bad.yaml:{line}: " in said
+    assert all(message in said for message in messages), said
+    assert len(said.splitlines()) == len(messages)
+
+
+def test_two_that_are_kept_under_one_name_are_both_replayed(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "it.yml").write_text((FOUND / "own-standstill.yaml").read_text())
+    kept = corpus.read([tmp_path / "a", tmp_path / "b"])
+    assert list(kept) == ["it.yml", str(tmp_path / "b" / "it.yml")]
 
 
 def test_a_changed_campaign_is_not_resumed(call):
