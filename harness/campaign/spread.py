@@ -169,12 +169,14 @@ def _ends(value: Any) -> dict[str, Any] | None:
     )
 
 
-def _only(*kinds: Kind, example: str, least: float | None = None) -> AfterValidator:
+def _only(*kinds: Kind, example: str, least: float | None = None, above: float | None = None) -> AfterValidator:
     def check(spread: Spread) -> Spread:
         if spread.kind not in kinds:
             raise ValueError(f"expected values such as {example}, not {spread}")
         if least is not None and spread.numbers[0] < least:
             raise ValueError(f"expected values of at least {least:g}, such as {example}, not {spread}")
+        if above is not None and spread.numbers[0] <= above:
+            raise ValueError(f"expected values above {above:g}, such as {example}, not {spread}")
         return spread
 
     return AfterValidator(check)
@@ -182,7 +184,7 @@ def _only(*kinds: Kind, example: str, least: float | None = None) -> AfterValida
 
 Counts = Annotated[Spread, _only("count", example="1..4", least=1), Field(description="whole numbers: 1..4")]
 Amounts = Annotated[Spread, _only("count", example="0..4", least=0)]
-Durations = Annotated[Spread, _only("duration", example="200ms..2s", least=1e-6)]
+Durations = Annotated[Spread, _only("duration", example="200ms..2s", above=0)]
 Shares = Annotated[Spread, _only("share", example="20%..90%")]
-Rates = Annotated[Spread, _only("rate", example="2/s..5/s")]
+Rates = Annotated[Spread, _only("rate", example="2/s..5/s", above=0)]
 Numbers = Annotated[Spread, _only("number", "count", example="1.5..4.0", least=1)]

@@ -40,6 +40,7 @@ from tests.harness.campaign.plans import TINY, parse
         ("topology: {instances: 1, workers: 2}", "topology: [1]", 8, "topology: expected a mapping, not [1]"),
         ("workers: 2}", "workers: 20000}", 8, "topology.workers: expected at most 10000, not 20000"),
         ("workers: 2}", "balancer: rr}", 8, "topology.balancer: expected 'least_conn', 'round_robin' or 'random'"),
+        ("rate: 4/s..8/s", "rate: 0/s", 10, "load.rate: expected values above 0, such as 2/s..5/s, not '0/s'"),
         ("closed: 0%", "arrival: poison", 10, "load.arrival: expected 'poisson' or 'constant', not 'poison'"),
         ("closed: 0%", "retry: 0..1000", 10, "load.retry: expected at most 100, not 1000"),
         (
