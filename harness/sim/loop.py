@@ -266,10 +266,12 @@ class SimLoop(Streams):
 
     def bury(self) -> None:
         """Let go of what a dead process left suspended, once nobody watches any more."""
-        while self._remains:
+        remains = dict.fromkeys((*self._remains, *self.tasks()))  # since it died, a generator's end may have begun some
+        self._remains.clear()
+        while remains:
             self._tasks.clear()
-            lay_to_rest(self._remains, self)
-            self._remains = self.tasks()  # what their `finally` blocks began; it ends before it has begun
+            lay_to_rest(remains, self)
+            remains = dict.fromkeys(self.tasks())  # what their `finally` blocks began; it ends before it has begun
         self._ready.clear()
         self._overdue.clear()
 

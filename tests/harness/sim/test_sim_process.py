@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -162,6 +163,43 @@ def test_what_a_killed_process_begins_in_its_grave_is_buried_without_a_word() ->
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         case.process.bury()
+        gc.collect()
+    assert not [w for w in said if "never awaited" in str(w.message)]
+    assert case.troubles == []
+
+
+def test_what_the_end_of_a_killed_process_generator_begins_is_buried_without_a_word() -> None:
+    case = Case()
+    begun: list[asyncio.Task[None]] = []
+
+    async def afterwards() -> None:
+        raise AssertionError("a dead process has run")
+
+    async def piece() -> int:
+        try:
+            await asyncio.sleep(10.0)
+        finally:
+            begun.append(asyncio.create_task(afterwards()))
+        return 1
+
+    async def pieces() -> AsyncIterator[int]:
+        yield await piece()
+
+    async def consume() -> None:
+        async for _ in pieces():
+            pass
+
+    async def main() -> None:
+        case.process.run(consume())
+        await asyncio.sleep(0.1)
+        case.process.kill()
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run_on(case.driver, main())
+        case.process.bury()
+        assert len(begun) == 1
+        begun.clear()
         gc.collect()
     assert not [w for w in said if "never awaited" in str(w.message)]
     assert case.troubles == []
