@@ -139,14 +139,14 @@ class Core:
         stats.commands += 1
         stats.calls[command.name] = stats.calls.get(command.name, 0) + 1
         try:
-            self._refuse_denied(command, everything=False)
+            if self.denial is not None:
+                self._refuse_denied(command, self.denial, everything=False)
             return command.run(self, session, request)
         except CommandError as error:
             return failure(error)
 
-    def _refuse_denied(self, command: Command, *, everything: bool) -> None:
-        denial = self.denial
-        if denial is None or (denial.commands is None) is not everything:
+    def _refuse_denied(self, command: Command, denial: Denial, *, everything: bool) -> None:
+        if (denial.commands is None) is not everything:
             return
         if (denial.commands is None and command.name not in _BEFORE_AUTH) or command.name in (denial.commands or ()):
             self.stats.denied += 1
@@ -170,7 +170,8 @@ class Core:
             raise unknown_subcommand(request)
         if self.password is not None and not session.authenticated and command.name not in _BEFORE_AUTH:
             raise CommandError("NOAUTH Authentication required.")
-        self._refuse_denied(command, everything=True)
+        if self.denial is not None:
+            self._refuse_denied(command, self.denial, everything=True)
         if session.subscriptions and not session.resp3 and not command.subscribed:
             raise CommandError(
                 f"ERR Can't execute '{command.name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "

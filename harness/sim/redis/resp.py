@@ -153,6 +153,9 @@ class Requests:
         if end < 0:
             return None
         count = _length(buffer[1:end], MAX_ARGUMENTS, "invalid multibulk length")
+        if (whole := _only_request(buffer, count)) is not None:
+            self._buffer, self._wanted = b"", 0
+            return whole
         position, request = end + 2, []
         for _ in range(count):
             end = buffer.find(b"\r\n", position)
@@ -168,6 +171,16 @@ class Requests:
             request.append(buffer[start : start + size])
         self._buffer, self._wanted = buffer[position:], 0
         return request
+
+
+def _only_request(buffer: bytes, count: int) -> list[bytes] | None:
+    """The words of a request of `count` words, if it is all there is, and no word has a line end in it. Most are such,
+    and are not worth a look at each length."""
+    lines = buffer.split(b"\r\n")
+    words = lines[2::2]
+    if len(lines) != 2 * count + 2 or lines[-1] or [b"$%d" % len(word) for word in words] != lines[1:-1:2]:
+        return None
+    return words
 
 
 def _length(text: bytes, most: int, wrong: str, least: int = -(2**31)) -> int:

@@ -39,6 +39,16 @@ def test_requests_do_not_depend_on_how_their_bytes_are_cut(asked: list[list[byte
     assert found == asked
 
 
+WORDS = st.binary(max_size=20) | st.lists(st.sampled_from([b"a", b"$1", b"\r\n", b"\r", b""]), max_size=6).map(b"".join)
+
+
+@given(st.lists(WORDS, min_size=1, max_size=5))
+def test_a_request_that_comes_whole_may_have_line_ends_in_its_words(words: list[bytes]) -> None:
+    requests = Requests()
+    requests.feed(command(*words))
+    assert drained(requests) == [words]
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
