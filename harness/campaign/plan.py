@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -109,8 +110,13 @@ class FaultsPlan(Part):
     @property
     def chosen(self) -> tuple[type[Fault], ...]:
         """The kinds of fault that a seed may have."""
-        wanted = set(self.kinds) - set(self.without)
-        return tuple(kind for kind in KINDS if f"{kind.of}/{kind.name}" in wanted and "sim" in kind.worlds)
+        return _chosen(self.kinds, tuple(self.without))
+
+
+@cache
+def _chosen(kinds: tuple[str, ...], without: tuple[str, ...]) -> tuple[type[Fault], ...]:
+    wanted = set(kinds) - set(without)
+    return tuple(kind for kind in KINDS if f"{kind.of}/{kind.name}" in wanted and "sim" in kind.worlds)
 
 
 def _settings(settings: type[Settings]) -> AfterValidator:

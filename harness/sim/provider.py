@@ -15,12 +15,13 @@ Rules (those of the real world's provider)
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 from flexiai.chat import ChatChunk, ChatCompletion, ChatMessage, ChatRequest, Choice, ChunkChoice, Delta, Usage
 from harness.faults import Place, ProviderCapacity, ProviderLatency, ProviderPartition, ProviderRefuse, ProviderStall
 from harness.history import ProviderServed, Recorder
 from harness.scenario import ProviderSpec
-from harness.sim.chance import Chance
+from harness.sim.chance import Chance, Sampler
 from harness.sim.line import Flight, Line, Shape
 from harness.sim.standing import Standing
 
@@ -40,11 +41,18 @@ class SimProvider:
         self.tokens = spec.tokens
         self.token_interval_s = spec.token_interval
         self._model = spec.config.model
-        self._draw = chance.stream(f"provider/{spec.name}/share").random
-        self._luck = chance.stream(f"provider/{spec.name}/spread").random
+        self._chance = chance
         self._record = record
         self._lines: list[Line] = []
         self._answers = 0
+
+    @cached_property
+    def _draw(self) -> Sampler:
+        return self._chance.stream(f"provider/{self.name}/share").random
+
+    @cached_property
+    def _luck(self) -> Sampler:
+        return self._chance.stream(f"provider/{self.name}/spread").random
 
     def line(self, place: Place) -> Line:
         """The provider as a new worker at `place` sees it."""
