@@ -57,7 +57,7 @@ class _Told:
 
 
 class Agenda:
-    """All that is still to be done in a run."""
+    """All that is still to be done in a run. `listens`: whether it depends on what happens."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario = scenario
@@ -69,7 +69,7 @@ class Agenda:
         self._places: dict[str, Place] = {}
         self._open: set[str] = set()  # providers that are open for the fleet
         self._opener: str | None = None
-        self._listens = any(map(_waits, scenario.faults))
+        self.listens = any(map(_waits, scenario.faults))
         self._probing: dict[str, str] = {}  # provider -> the worker in HALF_OPEN, the latest last
         for index, fault in enumerate(scenario.faults):
             if fault.after is None:
@@ -103,7 +103,7 @@ class Agenda:
 
     def hear(self, entry: Entry, t: float) -> bool:
         """Something happened at `t`; whether that put something on the agenda."""
-        if not self._listens:
+        if not self.listens:
             return False
         told = self._understood(entry)
         if told is None or t < 0:

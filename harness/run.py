@@ -49,7 +49,8 @@ def run(world: World, scenario: Scenario, seed: int, progress: Progress) -> Outc
 async def _drive(world: World, scenario: Scenario, seed: int, progress: Progress) -> None:
     why: str | None = "the run broke off"
     player = _Player(world, scenario, seed, progress)
-    world.listen(player.hear)
+    if player.listens:
+        world.listen(player.hear)
     try:
         progress(0.0, scenario.duration, "starting")
         await world.start()
@@ -80,6 +81,11 @@ class _Player:
         self._progress = progress
         self._agenda = Agenda(scenario, seed)
         self._news = asyncio.Event()
+
+    @property
+    def listens(self) -> bool:
+        """Whether it depends on what happens in the world."""
+        return self._agenda.listens
 
     def hear(self, entry: Entry, t: float) -> None:
         """Something happened in the world, for which a fault may have waited."""
