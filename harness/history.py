@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -201,7 +202,7 @@ class History:
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> History:
         """A history from entries in any order."""
-        return cls(sorted(entries, key=lambda e: e.t))
+        return cls(sorted(entries, key=attrgetter("t")))
 
     def all(self, kind: type[E_]) -> Iterator[E_]:
         """The entries of one kind, in time order."""
