@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Protocol
 
 from flexiai.core.circuit import Circuit, Proposal
@@ -76,6 +77,14 @@ class Round:
     succeeded: int = 0
 
 
+class Hold(IntEnum):
+    """What has become of a lease that its holder renews: no longer its own; kept; kept, and another wants it."""
+
+    GONE = 0
+    OURS = 1
+    WANTED = 2
+
+
 class Subscription(Protocol):
     """A live subscription to every transition of the fleet, and to the beginnings of its streaks."""
 
@@ -116,12 +125,8 @@ class Bus(Protocol):
         round. None: another has it, and will know that it is wanted. A token is `owner:number`."""
         ...
 
-    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        """Keep the probe lease; False if it is no longer ours. Whoever has it next goes on from `so_far`."""
-        ...
-
-    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        """Keep the probe lease unused, unless another wants it; False if it was given up for that, or is not ours."""
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> Hold:
+        """Keep the probe lease, if it is still ours. Whoever has it next goes on from `so_far`."""
         ...
 
     async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:

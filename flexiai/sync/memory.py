@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from flexiai.core.circuit import Circuit, Proposal, reseed
 from flexiai.core.evidence import Evidence, Report, Terms, hear, judge
 from flexiai.errors import SyncError
-from flexiai.sync.bus import Notice, Round, Streak, Told, Verdict
+from flexiai.sync.bus import Hold, Notice, Round, Streak, Told, Verdict
 
 _NOTHING = Round()
 
@@ -145,21 +145,14 @@ class MemoryBus:
         lease.holder, lease.until = token, self._store.now() + ttl_s
         return lease.so_far
 
-    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        """Keep the probe lease; False if it is no longer ours."""
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> Hold:
+        """Keep the probe lease, if it is still ours."""
         lease = self._open.lease(provider)
         if lease is None or lease.holder != token:
-            return False
+            return Hold.GONE
         lease.until = self._store.now() + ttl_s
         lease.so_far = so_far if so_far.succeeded else _NOTHING
-        return True
-
-    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        """Keep the probe lease unused, unless another wants it."""
-        lease = self._open.lease(provider)
-        if lease is not None and lease.holder == token and lease.wanted:
-            await self.release(provider, token, ttl_s, so_far)
-        return await self.renew(provider, token, ttl_s, so_far)
+        return Hold.WANTED if lease.wanted else Hold.OURS
 
     async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
         """Give the probe lease back, if it is still ours."""

@@ -9,6 +9,8 @@ Rules
 * A holder that nobody asks to probe keeps the lease only until another worker wants it, and competes again after its
   next request. It is as patient as its search has been long: when that is the time between two requests of one worker,
   a holder lives to see its next one, in whatever order requests come to the workers.
+* Whoever gives the lease back stops probing first: the store never has it to give while a probe may begin here. That
+  another wants it a holder learns with a renewal, and then decides by what has happened here until that moment.
 * One whose lease is lost, or whose store is silent until it must have expired, stops probing.
 * The result of a probe reaches the store before the lease goes back, so that nobody probes in between. A round that is
   not over goes to the next holder with the successes it has counted.
@@ -29,7 +31,7 @@ from flexiai.core.breaker import Breaker
 from flexiai.core.circuit import State
 from flexiai.errors import SyncError
 from flexiai.events import ProbeLease
-from flexiai.sync.bus import Bus, Round
+from flexiai.sync.bus import Bus, Hold, Round
 from flexiai.sync.facts import Facts
 from flexiai.sync.link import Link
 from flexiai.sync.site import Site
@@ -67,7 +69,7 @@ class ProbeGate:
         self._read_all = read_all
         self.summons = Summons()
         self._stirred = asyncio.Event()
-        self._held_until: float | None = None  # the lease is ours, and expires then at the latest
+        self._held_until = -math.inf  # the lease is ours, and expires then at the earliest; -inf: it is not ours
         self._asked_at = -math.inf  # when a request last wanted to probe, and nothing has come of it yet
         self._search_epoch = -1
         self._search_began = 0.0  # when a request first did, on that record
@@ -86,7 +88,7 @@ class ProbeGate:
         """The breaker may have changed, or the store be back: a probe that goes on without the lease then needs it."""
         self._stirred.set()
         wanted = self._breaker.state is State.HALF_OPEN or self._is_demanded
-        if wanted and self._held_until is None and self._link.connected:
+        if wanted and not self.holds and self._link.connected:
             self.summons.set()
 
     async def run(self) -> None:
@@ -101,7 +103,7 @@ class ProbeGate:
     @property
     def holds(self) -> bool:
         """Whether the lease is ours, as far as we know."""
-        return self._held_until is not None
+        return self._held_until > -math.inf
 
     async def aclose(self) -> None:
         """Give the lease back if it is held."""
@@ -159,8 +161,11 @@ class ProbeGate:
         try:
             await self._read_all()
         except SyncError:
-            self._lost("lost")  # it expires by itself; a probe begun alone must not take it for held
+            self._lost()  # it expires by itself; a probe begun alone must not take it for held
             raise
+        if self._left_s() <= 0.0:
+            self._lost()
+            return
         succeeded = handed.succeeded if handed.epoch == self._breaker.circuit.epoch else 0
         self._facts.changed(self._breaker.provider, self._breaker.grant_probe(self._site.now(), succeeded))
         if await self._kept_while_half_open():
@@ -172,55 +177,67 @@ class ProbeGate:
         used_at, patience_s = self._site.now(), self._patience_s()
         tick_s = min(self._config.lease_s / RENEWALS_PER_LEASE, self._config.probe_idle_s)
         while self._breaker.state is State.HALF_OPEN:
-            await self._stir_or(tick_s)
+            await self._stir_or(min(tick_s, self._left_s()))
             if self._breaker.state is not State.HALF_OPEN:
                 break
+            hold = await self._kept()
+            if hold is Hold.GONE:
+                self._lost()
+                return False
             if self._breaker.probes_in_flight:
                 used_at = self._site.now()
-            idle = self._site.now() - used_at >= patience_s
-            if not await self._kept(idle):
-                self._lost("released" if idle else "lost")
+            if hold is Hold.WANTED and self._is_idle(used_at, patience_s):
+                self._asked_at = -math.inf
+                await self._give_back()
                 return False
         return True
+
+    def _is_idle(self, used_at: float, patience_s: float) -> bool:
+        return self._breaker.state is State.HALF_OPEN and self._site.now() - used_at >= patience_s
 
     def _patience_s(self) -> float:
         shortest_s = self._config.probe_idle_s
         return min(max(shortest_s, self._site.now() - self._search_began), PATIENCE_MAX * shortest_s)
 
-    async def _kept(self, idle: bool) -> bool:
+    async def _kept(self) -> Hold:
+        """What has become of the lease. Where the store is silent it is ours until it must have expired."""
         asked_at = self._site.now()
-        keep = self._bus.retain if idle else self._bus.renew
         try:
-            keeping = keep(self._breaker.provider, self._token, self._config.lease_s, self._so_far())
-            kept = await self._link.asking(keeping)
-        except SyncError:
-            return self._held_until is not None and self._site.now() < self._held_until
-        self._held_until = asked_at + self._config.lease_s if kept else None
-        return kept
+            async with asyncio.timeout(self._left_s()):
+                renewing = self._bus.renew(self._breaker.provider, self._token, self._config.lease_s, self._so_far())
+                hold = await self._link.asking(renewing)
+        except (SyncError, TimeoutError):
+            return Hold.OURS if self._left_s() > 0.0 else Hold.GONE
+        self._held_until = asked_at + self._config.lease_s
+        return hold
+
+    def _left_s(self) -> float:
+        return self._held_until - self._site.now()
 
     async def _result_told(self) -> None:
-        while self._breaker.proposal is not None and self._held_until is not None:
-            left_s = self._held_until - self._site.now()
-            if left_s <= 0:
-                return
+        while self._breaker.proposal is not None and (left_s := self._left_s()) > 0.0:
             await self._stir_or(left_s)
 
     async def _give_back(self) -> None:
-        token, self._held_until = self._token, None
-        self._acquisition += 1
+        token, so_far = self._token, self._so_far()
+        self._stop()
         try:
-            releasing = self._bus.release(self._breaker.provider, token, self._config.lease_s, self._so_far())
+            releasing = self._bus.release(self._breaker.provider, token, self._config.lease_s, so_far)
             await self._link.asking(releasing)
         except SyncError:
             self._say("lost")  # it expires by itself
             raise
         self._say("released")
 
-    def _lost(self, how: Literal["released", "lost"]) -> None:
-        self._held_until = None
-        self._acquisition += 1
+    def _lost(self) -> None:
         self._asked_at = -math.inf
-        self._say(how)
+        self._say("lost")
+        self._stop()
+
+    def _stop(self) -> None:
+        """The lease is not ours any more, or will not be in a moment: nothing is probed by it."""
+        self._held_until = -math.inf
+        self._acquisition += 1
         self._facts.changed(self._breaker.provider, self._breaker.revoke_probe(self._site.now()))
 
     @property

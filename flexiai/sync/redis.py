@@ -29,7 +29,7 @@ from flexiai.core.evidence import VOTE_GRACE_MS, Report, Terms
 from flexiai.errors import SyncError
 from flexiai.sync import codec, scripts
 from flexiai.sync.address import Address
-from flexiai.sync.bus import Round, Told, Verdict
+from flexiai.sync.bus import Hold, Round, Told, Verdict
 from flexiai.sync.codec import Malformed, log_malformed
 from flexiai.sync.redis_subscription import RedisSubscription
 from flexiai.sync.scripts import Script
@@ -159,16 +159,15 @@ class RedisBus:
         self._hear_clock(now_ms, asked_at)
         return Round(*so_far) if self._in_time(status) == ACCEPTED else None
 
-    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        """Keep the probe lease; False if it is no longer ours."""
-        return await self._lease(scripts.RENEW, provider, token, ttl_s, so_far)
-
-    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        """Keep the probe lease unused, unless another wants it."""
-        return await self._lease(scripts.RETAIN, provider, token, ttl_s, so_far)
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> Hold:
+        """Keep the probe lease, if it is still ours (renew.lua)."""
+        reply = await self._lease(scripts.RENEW, provider, token, ttl_s, so_far)
+        if reply not in tuple(Hold):
+            raise self._no_redis()
+        return Hold(reply)
 
     async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
-        """Give the probe lease back, if it is still ours."""
+        """Give the probe lease back, if it is still ours (release.lua)."""
         await self._lease(scripts.RELEASE, provider, token, ttl_s, so_far)
 
     async def aclose(self) -> None:
@@ -176,11 +175,9 @@ class RedisBus:
         async with self._address.bounded(self._timeout_s):
             await self._way.aclose()
 
-    async def _lease(self, script: Script, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
+    async def _lease(self, script: Script, provider: str, token: str, ttl_s: float, so_far: Round) -> Any:
         ttl_ms = round(ttl_s * 1000)
-        return bool(
-            await self._run(script, (self._keys.lease(provider),), token, ttl_ms, so_far.epoch, so_far.succeeded)
-        )
+        return await self._run(script, (self._keys.lease(provider),), token, ttl_ms, so_far.epoch, so_far.succeeded)
 
     async def _transition(self, script: Script, provider: str, keys: Keys, *arguments: str | int) -> Verdict:
         channel, asked_at = self._keys.channel(provider), _now()
@@ -199,8 +196,11 @@ class RedisBus:
         """The script's reply, a list of at least `size`; SyncError if it is none: no script of ours has run there."""
         reply = await self._run(script, keys, *arguments)
         if not isinstance(reply, list) or len(reply) < size:
-            raise SyncError(f"Redis at {self._address} does not answer as Redis does")
+            raise self._no_redis()
         return reply
+
+    def _no_redis(self) -> SyncError:
+        return SyncError(f"Redis at {self._address} does not answer as Redis does")
 
     async def _run(self, script: Script, keys: Keys, *arguments: str | int) -> Any:
         """The script's reply, as redis-py has parsed it: lists, integers, bytes."""

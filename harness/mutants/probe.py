@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
+from flexiai.sync.bus import Hold
 from flexiai.sync.probe_gate import ProbeGate
 from flexiai.sync.redis import RedisBus
 from harness.mutants.plant import Catalogue, Swap
@@ -39,7 +41,6 @@ def _lease_never_expires(swap: Swap) -> None:
 
     swap(RedisBus, "acquire", make)
     swap(RedisBus, "renew", make)
-    swap(RedisBus, "retain", make)
 
 
 @CATALOGUE.mutant(
@@ -82,8 +83,9 @@ def _denied_once_denied_for_ever(swap: Swap) -> None:
 )
 def _lost_lease_goes_on(swap: Swap) -> None:
     def make(_: Any) -> Any:
-        async def mutated(self: ProbeGate, *args: Any) -> bool:
-            return True
+        async def mutated(self: ProbeGate) -> Hold:
+            self._held_until = math.inf
+            return Hold.OURS
 
         return mutated
 

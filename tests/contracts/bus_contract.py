@@ -16,7 +16,7 @@ import pytest
 from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, reseed
 from flexiai.core.evidence import Report, Terms
 from flexiai.errors import SyncError
-from flexiai.sync.bus import Bus, Round, Streak, Subscription, Told
+from flexiai.sync.bus import Bus, Hold, Round, Streak, Subscription, Told
 
 Make = Callable[[], Bus]
 Rule = Callable[[Make], Awaitable[None]]
@@ -345,8 +345,7 @@ async def a_round_goes_to_the_next_holder(make: Make) -> None:
     bus = make()
     assert await bus.acquire("p", "mine:1", 60.0) == NOTHING
     assert await bus.renew("p", "mine:1", 60.0, Round(7, 1))
-    await bus.acquire("p", "yours:1", 60.0)
-    assert not await bus.retain("p", "mine:1", 60.0, Round(7, 2))
+    await bus.release("p", "mine:1", 60.0, Round(7, 2))
     assert await bus.acquire("p", "yours:1", 60.0) == Round(7, 2)
     await bus.release("p", "yours:1", 60.0, Round(7, 3))
     assert await bus.acquire("p", "mine:2", 60.0) == Round(7, 3)
@@ -379,17 +378,18 @@ async def a_renewed_lease_lives_longer(make: Make) -> None:
     assert await bus.acquire("p", "yours:1", 60.0) is None
 
 
-async def an_unused_lease_is_kept_until_another_wants_it(make: Make) -> None:
+async def a_holder_learns_with_a_renewal_that_another_wants_the_lease(make: Make) -> None:
     bus = make()
-    assert not await bus.retain("p", "mine:1", 60.0, NOTHING)
+    assert await bus.renew("p", "mine:1", 60.0, NOTHING) is Hold.GONE
     assert await bus.acquire("p", "mine:1", 60.0)
-    assert await bus.retain("p", "mine:1", 60.0, NOTHING)
-    assert not await bus.retain("p", "yours:1", 60.0, NOTHING)
+    assert await bus.renew("p", "mine:1", 60.0, NOTHING) is Hold.OURS
+    assert await bus.renew("p", "yours:1", 60.0, NOTHING) is Hold.GONE
     assert await bus.acquire("p", "yours:1", 60.0) is None
-    assert await bus.renew("p", "mine:1", 60.0, NOTHING)  # used: kept whoever wants it
-    assert not await bus.retain("p", "mine:1", 60.0, NOTHING)
+    assert await bus.renew("p", "mine:1", 60.0, NOTHING) is Hold.WANTED  # kept whoever wants it
+    assert await bus.renew("p", "mine:1", 60.0, Round(7, 1)) is Hold.WANTED
+    await bus.release("p", "mine:1", 60.0, Round(7, 1))
     assert await bus.acquire("p", "yours:1", 60.0)
-    assert await bus.retain("p", "yours:1", 60.0, NOTHING)
+    assert await bus.renew("p", "yours:1", 60.0, NOTHING) is Hold.OURS  # that wish has been fulfilled
 
 
 async def a_closed_bus_says_so_or_starts_anew(make: Make) -> None:
@@ -468,7 +468,7 @@ CONTRACT: tuple[Rule, ...] = (
     a_round_that_nobody_goes_on_with_is_forgotten,
     a_dead_holders_lease_expires,
     a_renewed_lease_lives_longer,
-    an_unused_lease_is_kept_until_another_wants_it,
+    a_holder_learns_with_a_renewal_that_another_wants_the_lease,
     a_closed_bus_says_so_or_starts_anew,
 )
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from flexiai.core.circuit import Cause, Circuit, Mode, Proposal, State, decide, reseed
 from flexiai.core.evidence import VOTE_GRACE_MS, Evidence, Report, Terms, hear, judge
 from flexiai.sync import scripts
-from flexiai.sync.bus import Bus, Round
+from flexiai.sync.bus import Bus, Hold, Round
 from flexiai.sync.codec import told
 from flexiai.sync.memory import MemoryBus, MemoryStore
 from flexiai.sync.redis import NOTED, RedisBus
@@ -272,7 +272,7 @@ def test_a_proposal_that_comes_too_late_changes_nothing(any_redis: RedisServer) 
 
 _words = st.lists(
     st.tuples(
-        st.sampled_from(["acquire", "renew", "retain", "release"]),
+        st.sampled_from(["acquire", "renew", "release"]),
         st.sampled_from(["a:1", "a:2", "b:1", "b:2", "c", ":x:1"]),
         st.builds(Round, epoch=st.integers(1, 2), succeeded=st.integers(0, 2)),
     ),
@@ -286,11 +286,10 @@ _words = st.lists(
 def test_memory_and_redis_agree_about_leases(any_redis: RedisServer, words: list[tuple[str, str, Round]]) -> None:
     config = settings_for(any_redis, f"leases-{next(_prefixes)}")
 
-    async def answers(bus: Bus) -> list[Round | bool | None]:
-        verbs: dict[str, Callable[[str, Round], Awaitable[Round | bool | None]]] = {
+    async def answers(bus: Bus) -> list[Round | Hold | None]:
+        verbs: dict[str, Callable[[str, Round], Awaitable[Round | Hold | None]]] = {
             "acquire": lambda token, _: bus.acquire("p", token, 600.0),
             "renew": lambda token, so_far: bus.renew("p", token, 600.0, so_far),
-            "retain": lambda token, so_far: bus.retain("p", token, 600.0, so_far),
             "release": lambda token, so_far: bus.release("p", token, 600.0, so_far),
         }
         said = [await verbs[verb](token, so_far) for verb, token, so_far in words]

@@ -15,7 +15,7 @@ from flexiai.core.evidence import Report, Terms
 from flexiai.core.outcome import Outcome
 from flexiai.errors import SyncError
 from flexiai.events import Event
-from flexiai.sync.bus import Bus, Notice, Round, Subscription, Told, Verdict
+from flexiai.sync.bus import Bus, Hold, Notice, Round, Subscription, Told, Verdict
 from flexiai.sync.replicator import Replicator
 from flexiai.sync.watch import stop
 from flexiai.transitions import transition_event
@@ -163,13 +163,9 @@ class Faulty:
         self._check()
         return await self._bus.acquire(provider, token, ttl_s)
 
-    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
+    async def renew(self, provider: str, token: str, ttl_s: float, so_far: Round) -> Hold:
         self._check()
         return await self._bus.renew(provider, token, ttl_s, so_far)
-
-    async def retain(self, provider: str, token: str, ttl_s: float, so_far: Round) -> bool:
-        self._check()
-        return await self._bus.retain(provider, token, ttl_s, so_far)
 
     async def release(self, provider: str, token: str, ttl_s: float, so_far: Round) -> None:
         self._check()

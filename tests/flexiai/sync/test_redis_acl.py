@@ -74,7 +74,6 @@ async def everything(config: SyncConfig) -> set[str]:
             for so_far in (Round(1, 0), Round(1, 1)):
                 assert await bus.acquire("p", "w:1", 5.0) is not None
                 await bus.renew("p", "w:1", 5.0, so_far)
-                await bus.retain("p", "w:1", 5.0, so_far)
                 await bus.release("p", "w:1", 5.0, so_far)
             await subscription.ping(5.0)
     finally:

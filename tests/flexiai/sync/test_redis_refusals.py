@@ -62,7 +62,6 @@ async def operations(bus: RedisBus) -> dict[str, str]:
         "restore": bus.restore("p", Circuit(5)),
         "acquire": bus.acquire("p", "w:1", 1.0),
         "renew": bus.renew("p", "w:1", 1.0, so_far),
-        "retain": bus.retain("p", "w:1", 1.0, so_far),
         "release": bus.release("p", "w:1", 1.0, so_far),
     }
     ends = await asyncio.gather(*all_of_them.values(), return_exceptions=True)
