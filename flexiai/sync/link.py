@@ -1,5 +1,6 @@
 """What this worker knows of its line to the fleet; whoever talks to the store says here how that went.
 
+A notice is a word from the store, too, but none of whether it hears us: the next command will show.
 A command without an answer is no news of the line if one that was sent later has been answered: it was lost before.
 """
 
@@ -49,6 +50,10 @@ class Link:
     def viewed(self, as_of: float) -> None:
         """All that the fleet had said until `as_of` is known here."""
         self._viewed_at = as_of
+
+    def heard(self) -> None:
+        """A notice came: the store is there. Whether it hears us, too, the next command will show."""
+        self.connected = True
 
     def up(self) -> None:
         """Subscribed, and all records read since."""

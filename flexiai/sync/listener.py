@@ -101,11 +101,12 @@ class Listener:
                 if notice is not None:
                     self._hear(notice)
             asked_at = self._site.now()
-            for notice in await subscription.ping(self._site.config.pong_timeout_s):
+            for notice in await self._link.asking(subscription.ping(self._site.config.pong_timeout_s)):
                 self._hear(notice)
             self._link.viewed(asked_at)
 
     def _hear(self, notice: Notice) -> None:
+        self._link.heard()
         if isinstance(notice, Streak):
             self._failing(notice)
         else:

@@ -9,9 +9,9 @@
   its worker's clock: left out are workers whose clock a fault has moved.
 * A record that the fleet's evidence opened (no worker changed to OPEN by itself; what one did may reach the store late,
   after it was reset there, but is younger than any closing the store knew of, or it forgot) needs as many failures,
-  counted over all workers since one of them last closed the provider; and as many workers as the quorum asks, if none
-  has voted. An operator's drain tells the state as it stands, and is none; and who had its clock moved does not know
-  how old a finding of its own is.
+  counted over all workers since one of them last closed the provider, and the store knew of it; and as many workers as
+  the quorum asks, if none has voted. An operator's drain tells the state as it stands, and is none; and who had its
+  clock moved does not know how old a finding of its own is.
 * Only where a quorum is asked for may a change be private, and only a worker's own.
 * A change caused by SYNC comes with a fleet record of the same epoch, applied by that worker, that says the same state.
 """
@@ -111,7 +111,7 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
         if case.clock_was_set(record.origin, record.t):
             continue  # it does not know how old its own finding is
         closed = max((t for epoch, t in closings.items() if epoch < record.epoch), default=-math.inf)
-        before = [c for c in changes if c.t <= record.t]
+        before = [c for c in changes if c.t <= record.t and not _told_later(case, c, record)]
         since = max((c.t for c in before if c.to is State.CLOSED and not c.private), default=-math.inf)
         own = [c for c in before if c.t >= since and c.to is State.OPEN]
         late = [c for c in before if (c.t >= closed or _forgot(case, closed, record)) and c.to is State.OPEN]
@@ -129,6 +129,17 @@ def _by_evidence(case: Case, provider: str, failures: dict[tuple[str, str], list
 def _forgot(case: Case, closed: float, record: RecordApplied) -> bool:
     """Whether the store may have lost, since it said so, that the provider was closed: then it takes any opening."""
     return not record.reported and any(w.fault.forgets and w.span.meets(closed, record.t) for w in case.redis_windows)
+
+
+def _told_later(case: Case, change: Transition, record: RecordApplied) -> bool:
+    """Whether a worker closed the provider, and the store heard of that only after it had made `record`."""
+    return change.to is State.CLOSED and any(
+        r.origin == change.worker
+        and r.epoch > record.epoch
+        and r.state is State.CLOSED
+        and abs(r.t - r.age_s - change.t) <= TOGETHER_S
+        for r in case.applied(change.provider)
+    )
 
 
 def _edge(change: Transition, before: State, tally: Tally) -> None:

@@ -7,7 +7,8 @@
 * The bound over workers holds for probes during which no fault stood between their worker and Redis, the worker was
   not frozen or blocked (it knows of Redis what it knew before), nor its clock moved (set back, it stops the timers, as
   if the worker were frozen: a lease may end meanwhile, and the way back to Redis begins after), and Redis had not just
-  lost what it held (the lease goes with the rest).
+  lost what it held (the lease goes with the rest). Nor may the worker have probed alone because it still took Redis for
+  gone: after a fault it does until it has heard of it again, at its next reading at the latest (`propagate`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 from itertools import combinations
 
 from flexiai.core.circuit import State
+from flexiai.events import NoticeIgnored, ProbeLease, RecordApplied, SyncUp
 from harness.checkers.case import Case
 from harness.checkers.finding import Checker, Tally
 from harness.checkers.requests import Attempt
@@ -68,10 +70,25 @@ def _with_redis(case: Case, probe: Attempt, life: Span) -> bool:
     clocks = (Span(w.start, w.over + case.bounds.rejoin) for w in moved)
     return not (
         meets_any(case.cuts[worker], life.start, until)
+        or _alone_unheard(case, probe)
         or meets_any(lost, since, until)
         or meets_any(clocks, since, until)
         or case.stood_still(worker, since, until)
     )
+
+
+def _alone_unheard(case: Case, probe: Attempt) -> bool:
+    """Whether a worker probed alone that a fault had kept from Redis, and that had heard nothing from there since."""
+    worker, t = probe.started.worker, probe.started.t
+    leases = [e for e in case.all(ProbeLease) if e.worker == worker and e.t <= t]
+    own = [e.action for e in leases if e.provider == probe.started.provider]
+    if own[-1:] != ["alone"]:
+        return False
+    cutting = (w for w in case.redis_windows if w.fault.name != "drop_messages" and w.touches(case.lives[worker]))
+    over = max((w.end for w in cutting if w.end <= t), default=-math.inf)
+    news = (*case.all(NoticeIgnored), *case.all(RecordApplied), *case.all(SyncUp))
+    heard = [e.t for e in news if e.worker == worker] + [e.t for e in leases if e.action != "alone"]
+    return t - over <= case.bounds.propagate and not any(over < at <= t for at in heard)
 
 
 CHECKER = Checker(

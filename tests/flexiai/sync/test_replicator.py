@@ -11,6 +11,7 @@ import pytest
 from flexiai.core.breaker import Permit, Refusal
 from flexiai.core.circuit import Cause, Circuit, State
 from flexiai.core.outcome import Outcome
+from flexiai.errors import SyncError
 from flexiai.events import (
     ListenerRestarted,
     NoticeIgnored,
@@ -520,6 +521,30 @@ def test_without_the_store_each_probes_by_itself_after_its_own_jitter() -> None:
         await worker.replicator.aclose()
 
     scene(play)
+
+
+def test_who_has_heard_a_notice_since_a_command_was_lost_is_not_alone() -> None:
+    async def play(store: MemoryStore) -> None:
+        never = QUICK.model_copy(update={"reconcile_interval_s": 60.0, "health_interval_s": 60.0})
+        bus = Faulty(MemoryBus(store))
+        async with (
+            fleet(1, lambda: bus, never, SOON_DUE) as (worker,),
+            fleet(1, lambda: MemoryBus(store), never) as (other,),
+        ):
+            real = bus.propose
+            bus.propose = _lost  # type: ignore[assignment]  # commands are lost, notices are not
+            worker.fails()
+            await until(lambda: not worker.replicator.status().connected, "its word is lost")
+            other.fails()
+            await until(lambda: bool(worker.seen(RecordApplied)), "it hears of the other's")
+            assert worker.replicator.status().connected
+            bus.propose = real  # type: ignore[method-assign]
+
+    scene(play)
+
+
+async def _lost(*_: object) -> None:
+    raise SyncError("lost on the way")
 
 
 @pytest.mark.parametrize("taken", [True, False])

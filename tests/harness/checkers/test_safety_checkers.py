@@ -6,7 +6,7 @@ import pytest
 
 from flexiai.core.circuit import Cause
 from flexiai.core.outcome import Outcome
-from flexiai.events import AttemptStarted, RequestStarted
+from flexiai.events import AttemptStarted, ProbeLease, RequestStarted
 from harness.checkers import CHECKERS
 from harness.history import RequestDone, RequestSent, RunEnded
 from tests.harness.histories import OUTAGE, C, H, O, Story
@@ -237,6 +237,15 @@ class TestLegalTransitions:
         story.told("w1", 9, 5, move=(C, O), via="reply", accepted=True)
         assert story.check("legal-transitions").verdict == "fail"
 
+    @pytest.mark.parametrize(("closed_as", "verdict"), [(6, "pass"), (4, "fail")])
+    def test_a_closing_of_which_the_store_hears_later_ends_no_streak_there(self, closed_as, verdict):
+        story = Story().asks("w1", 1, ("a", FAILED), took=0.01).asks("w2", 1.1, ("a", FAILED), took=0.01)
+        story.opens("w3", 2).moves("w3", 2.6, O, H, Cause.PROBE_GRANTED).moves("w3", 2.7, H, C, Cause.PROBE_SUCCEEDED)
+        story.told("w1", 3, 5, move=(C, O), via="reply", accepted=True, reported=True)
+        story.told("w1", 3.1, closed_as, C, origin="w3", age_s=0.4)
+        violations = story.check("legal-transitions").violations
+        assert any("the fleet's evidence" in v.text for v in violations) == (verdict == "fail")
+
     @pytest.mark.parametrize(("age_s", "verdict"), [(1.5, "pass"), (0.5, "fail")])
     def test_an_opening_yields_to_no_closing_that_is_older_however_late_the_store_heard_of_it(self, age_s, verdict):
         story = Story().asks("w1", 1, ("a", FAILED)).asks("w1", 1.5, ("a", FAILED)).opens("w1", 2, failure_count=2)
@@ -343,6 +352,28 @@ class TestProbeBound:
         story = self._half_open("w1", "w2", faults=(kill,)).fault()
         story.serves("w1", 36, probe=True).serves("w2", 36.05, probe=True)
         assert story.check("probe-bound").verdict == "pass"
+
+    @pytest.mark.parametrize(
+        ("action", "heard_at", "asks_at", "verdict"),
+        [
+            ("alone", None, 35.2, "pass"),
+            ("alone", 35.1, 35.2, "fail"),  # it knew that Redis was back
+            ("alone", 34.9, 35.2, "pass"),
+            ("won", None, 35.2, "fail"),
+            ("alone", None, 55.0, "fail"),  # it has had time to read
+        ],
+    )
+    def test_who_has_heard_nothing_since_a_fault_may_still_take_redis_for_gone(
+        self, action, heard_at, asks_at, verdict
+    ):
+        slow = {"at": "33s", "for": "2s", "target": "redis", "inject": "latency", "add": "2s"}
+        story = Story(slow).fault()
+        for worker in ("w1", "w2"):
+            story.opens(worker, 30).moves(worker, 34.5, O, H, Cause.PROBE_GRANTED).serves(worker, asks_at, probe=True)
+        story.add(ProbeLease(t=34.5, worker="w1", provider="a", action=action))
+        if heard_at is not None:
+            story.up("w1", heard_at)
+        assert story.check("probe-bound").verdict == verdict
 
     @pytest.mark.parametrize(
         ("on", "by", "verdict"),
