@@ -74,6 +74,16 @@ METRICS: dict[str, Metric] = {
     "recovery_s": Metric(
         "s", "from the end of a provider's fault until the last worker closed its breaker (the slowest fault)"
     ),
+    **_quantiles(
+        "detection", "from a provider's fault until a first worker opened it, over all faults", "p50", "p90", "max"
+    ),
+    **_quantiles(
+        "recovery",
+        "from the end of a provider's fault until the last worker closed its breaker, over all faults",
+        "p50",
+        "p90",
+        "max",
+    ),
     "ramp_spared": Metric("count", "requests that went elsewhere while a provider's traffic was returning", "neither"),
     "ramp_share.early": Metric(
         "share",
@@ -99,7 +109,7 @@ METRICS: dict[str, Metric] = {
         "max",
     ),
     **_quantiles(
-        "sync_spread", "from a transition until the last connected worker had applied its record", "p50", "max"
+        "sync_spread", "from a transition until the last connected worker had applied its record", "p50", "p99", "max"
     ),
     "lost_notices": Metric("count", "records that a connected worker got not by a notice but by a read, or never"),
     **_quantiles(

@@ -17,9 +17,11 @@ from harness.checkers.requests import Attempt
 from harness.checkers.spans import Span, meets_any
 from harness.checkers.windows import Window
 from harness.metrics.sync import made
+from harness.quantiles import of_sorted
 
 Figures = dict[str, float | None]
 
+_QS = {"p50": 0.5, "p90": 0.9, "max": 1.0}
 _CLOSING = frozenset({Cause.PROBE_SUCCEEDED, Cause.RESET})
 _FAILED_ROUND = frozenset({Cause.PROBE_FAILED, Cause.RETRY_AFTER, Cause.MISCONFIGURED})
 
@@ -60,8 +62,8 @@ def outage_figures(case: Case) -> Figures:
     opened = {p: openings(case, p) for p in case.providers}
     of_providers = (w for w in case.windows if w.fault.of == "provider")
     spoiled = [(w, opened[w.fault.provider]) for w in of_providers if w.spoils(w.fault.provider)]
-    detections = [d for w, spans in spoiled if (d := _detection(w, spans)) is not None]
-    recoveries = [r for w, _ in spoiled if w.healed and (r := _recovery(case, w)) is not None]
+    detections = sorted(d for w, spans in spoiled if (d := _detection(w, spans)) is not None)
+    recoveries = sorted(r for w, _ in spoiled if w.healed and (r := _recovery(case, w)) is not None)
     spans = [s for each in opened.values() for s in each]
     firsts = [(w, s) for w, opened_at in spoiled if (s := _first(w, opened_at)) is not None]
     return {
@@ -74,6 +76,8 @@ def outage_figures(case: Case) -> Figures:
         "probing_workers_max": max((_most_probing(case, p) for p in case.providers), default=0),
         "detection_s": max(detections, default=None),
         "recovery_s": max(recoveries, default=None),
+        **{f"detection.{n}": of_sorted(detections, q) for n, q in _QS.items()},
+        **{f"recovery.{n}": of_sorted(recoveries, q) for n, q in _QS.items()},
         "opens": len(spans),
         "closes": sum(math.isfinite(s.end) for s in spans),
         "reopens": sum(_failed_round(c) for c in case.all(Transition)),

@@ -101,7 +101,7 @@ def sync_figures(case: Case) -> Figures:
     spreads = sorted(_spreads(whole))
     return {
         **{f"sync_latency.{n}": of_sorted(latencies, q) for n, q in _QS.items()},
-        **{f"sync_spread.{n}": of_sorted(spreads, _QS[n]) for n in ("p50", "max")},
+        **{f"sync_spread.{n}": of_sorted(spreads, _QS[n]) for n in ("p50", "p99", "max")},
         "lost_notices": sum(s.via in ("read", "skipped", "never") for s in whole),
         **{f"partition_convergence.{n}": of_sorted(waited, _QS[n]) for n in ("p50", "max")},
         **_redis(case),

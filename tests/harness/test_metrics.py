@@ -136,6 +136,8 @@ class TestOutages:
         assert (figures["opens"], figures["reopens"], figures["closes"], figures["probes"]) == (1, 1, 1, 2)
         assert figures["detection_s"] == 0.5
         assert figures["recovery_s"] == pytest.approx(1.4)
+        assert [figures[f"detection.{q}"] for q in ("p50", "p90", "max")] == [0.5, 0.5, 0.5]
+        assert figures["recovery.max"] == figures["recovery_s"]
         assert figures["probing_workers_max"] == 1
 
     def test_attempts_in_vain_beyond_the_threshold_are_duplicates(self):
@@ -150,7 +152,8 @@ class TestOutages:
         assert measure(story.case())["stale_attempts"] == 1
 
     def test_a_fault_that_nobody_noticed_has_no_detection(self):
-        assert measure(Story(OUTAGE).fault().case())["detection_s"] is None
+        figures = measure(Story(OUTAGE).fault().case())
+        assert (figures["detection_s"], figures["detection.p50"]) == (None, None)
 
 
 class TestSync:
@@ -163,6 +166,7 @@ class TestSync:
         assert figures["sync_latency.p50"] == pytest.approx(0.002)
         assert figures["sync_latency.max"] == pytest.approx(0.005)
         assert figures["sync_spread.max"] == pytest.approx(0.005)
+        assert figures["sync_spread.p99"] == figures["sync_spread.max"]  # one sample
         assert (figures["lost_notices"], figures["transitions"]) == (0, 1)
 
     def test_samples_say_who_told_whom_and_how(self):
