@@ -103,12 +103,14 @@ class _NotPassed(AssertionError):
 
 
 class Trials:
-    """Runs scenarios for tests. The report of a test that fails tells of the last one that did not pass."""
+    """Runs scenarios for tests. The report of a test that fails tells of the last one, whatever came of it, and of the
+    last one before it that did not pass."""
 
     def __init__(self, root: Path, temporary: pytest.TempPathFactory) -> None:
         self._root = root
         self._base = partial(temporary.mktemp, "scenario")
         self._last: Trial | None = None
+        self._earlier: Trial | None = None
 
     def __call__(
         self, what: Scenario | Mapping[str, Any] | str | Path, *, seed: int = 1, mode: Literal["sim", "real"] = "sim"
@@ -121,26 +123,36 @@ class Trials:
 
         ScenarioError for what is no scenario, Unsupported if that world cannot do its faults.
         """
+        __tracebackhide__ = True
+        from harness.scenario_file import ScenarioError
         from harness.trial import scenario_of, try_out
+        from harness.world import Unsupported
 
-        scenario, file = scenario_of(what, self._root)
-        trial = try_out(scenario, seed, mode, self._base, file)
-        self._last = self._last if trial.passed else trial
+        try:
+            scenario, file = scenario_of(what, self._root)
+            trial = try_out(scenario, seed, mode, self._base, file)
+        except (ScenarioError, Unsupported) as error:
+            raise error.with_traceback(None) from None  # what is wrong stands at the test's line, not in ours
+        if self._last is not None and not self._last.passed:
+            self._earlier = self._last
+        self._last = trial
         return trial
 
     @pytest.hookimpl
     def pytest_runtest_setup(self) -> None:
         """What other tests ran does not concern the next."""
-        self._last = None
+        self._last = self._earlier = None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell of the scenario why the test failed."""
+        """Tell of the scenarios that a failing test ran."""
         report = yield
         if call.when == "call" and report.failed and self._last is not None:
-            report.sections.append(("scenario", str(self._last)))
+            report.sections.append(("scenario", str(self._last.kept(self._base))))
+            if self._earlier is not None:
+                report.sections.append(("an earlier scenario of this test, which did not pass", str(self._earlier)))
         return report
 
 

@@ -299,6 +299,14 @@ class Scenario(Part):
     fidelity: dict[str, Fraction | Literal["exact"]] = {}
     drain: PositiveDuration = 10.0  # how long after the load's end its last answers and the fleet's peace are awaited
 
+    def __repr__(self) -> str:
+        """To be pasted: as its file has it, without what is so by default."""
+        return f"Scenario.model_validate({self.written()})"
+
+    def written(self) -> dict[str, Any]:
+        """The mapping that its file has, without what is so by default."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
     @property
     def ordered_providers(self) -> tuple[ProviderSpec, ...]:
         """The providers as the router tries them: by priority, then by the order in the file."""

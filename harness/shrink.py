@@ -120,8 +120,7 @@ class _Search:
 
 def document_of(scenario: Scenario) -> Document:
     """A scenario as its file has it, without what is so by default."""
-    document: Document = scenario.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    return document
+    return scenario.written()
 
 
 def written(shrunk: Shrunk, *, name: str, description: str) -> str:

@@ -6,7 +6,7 @@ A simulated run that passed leaves nothing behind; any other has a run directory
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,14 @@ class Trial:
             return f"harness run {self.file} --mode {self.record.mode} --seed {self.record.seed}"
         return f"harness replay {self.capsule}"
 
+    def kept(self, base: Callable[[], Path]) -> Trial:
+        """The same with a run directory: under `base()`, if there is none yet."""
+        if self.folder is not None:
+            return self
+        folder = RunDir.create(base(), self.record.scenario.name, self.record.mode, self.record.seed)
+        folder.write(self.record, latest=False)
+        return replace(self, folder=folder.path)
+
     def __repr__(self) -> str:
         r = self.record
         return f"<{r.scenario.name} · {r.mode} · seed {r.seed}: {self.verdict}: {self.reason}>"
@@ -118,11 +126,10 @@ def try_out(scenario: Scenario, seed: int, mode: Mode, base: Callable[[], Path],
     if done.interrupted:
         raise KeyboardInterrupt
     record = Record(scenario, mode, seed, done.history, judge(scenario, seed, done.history), done.wall_s)
-    if folder is None and record.judged.verdict != "pass":
-        folder = RunDir.create(base(), scenario.name, mode, seed)
     if folder is not None:
         folder.write(record, latest=False)
-    return Trial(record, file, folder.path if folder else None)
+    trial = Trial(record, file, folder.path if folder else None)
+    return trial if trial.passed else trial.kept(base)
 
 
 def scenario_of(what: Scenario | Mapping[str, Any] | str | Path, root: Path) -> tuple[Scenario, str | None]:

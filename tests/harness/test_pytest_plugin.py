@@ -178,6 +178,49 @@ def test_a_failing_test_tells_of_its_scenario(inner, pytester):
     assert len(re.findall("- scenario -", result.stdout.str())) == 1, "a test is told only what it ran itself"
 
 
+def test_a_failing_test_tells_of_its_last_run_whatever_came_of_it(inner, pytester):
+    write(pytester, bad=FAILING, good=TINY)
+    pytester.makepyfile(
+        test_it="""
+        def test_it(scenario):
+            assert not scenario("scenarios/bad.yaml", seed=3).passed
+            assert scenario("scenarios/good.yaml", seed=4).metrics["requests"] == 1
+
+        def test_without_a_file(scenario):
+            import yaml
+            from pathlib import Path
+            good = scenario(yaml.safe_load(Path("scenarios/good.yaml").read_text()), seed=5)
+            assert good.metrics["requests"] == 1
+        """
+    )
+    result = inner("test_it.py")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*- scenario -*",
+            "✓ small-outage · sim · seed 4: PASS in *",
+            "*again:   harness run scenarios/good.yaml --mode sim --seed 4",
+            "*capsule: harness replay *",
+            "*- an earlier scenario of this test, which did not pass -*",
+            "✗ small-outage · sim · seed 3: FAIL in *",
+            "*- scenario -*",
+            "✓ small-outage · sim · seed 5: PASS in *",
+            "*capsule: harness replay *",
+        ]
+    )
+    kept = re.findall(r"capsule: harness replay (.*)", result.stdout.str())
+    assert {rundir.read_capsule(Path(path)).seed for path in kept} == {3, 4, 5}
+
+
+@pytest.mark.parametrize(("what", "told"), [("{'name': 'x'}", "*is missing*"), ("'nope.yaml'", "*nope.yaml*")])
+def test_what_is_wrong_with_a_scenario_stands_at_the_tests_own_line(inner, pytester, what, told):
+    pytester.makepyfile(test_it=f"def test_it(scenario):\n    scenario({what})\n")
+    result = inner("test_it.py")
+    result.stdout.fnmatch_lines([">*scenario(*", f"E {told}", "test_it.py:2: ScenarioError"])
+    assert "trial.py" not in result.stdout.str()
+    assert "pytest_plugin.py" not in result.stdout.str()
+
+
 def test_a_mapping_that_is_no_scenario_says_what_is_wrong(inner, pytester):
     pytester.makepyfile(test_it="def test_it(scenario): scenario({'name': 'x', 'duration': '1s', 'load': []})")
     result = inner("test_it.py")

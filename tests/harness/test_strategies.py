@@ -14,7 +14,7 @@ from harness.checkers import CHECKERS
 from harness.coverage import PATH_IDS
 from harness.faults import KINDS
 from harness.metrics import METRICS
-from harness.scenario import RedisSpec, Topology
+from harness.scenario import RedisSpec, Scenario, Topology
 from harness.strategies import SMALL, breakers, faults, one_fault, scenarios, seeds, values
 
 INVARIANTS = [checker.id for checker in CHECKERS]
@@ -40,6 +40,13 @@ load: [{arrival: constant, rate: 4/s}]
 def through_a_file(scenario):
     text = yaml.safe_dump(scenario.model_dump(mode="json", by_alias=True, exclude_none=True))
     return scenario_file.parse(text, "drawn.yaml", METRICS, INVARIANTS)
+
+
+@FEW
+@given(scenario=scenarios())
+def test_a_drawn_scenario_can_be_pasted_from_what_hypothesis_prints(scenario):
+    assert eval(repr(scenario), {"Scenario": Scenario}) == scenario
+    assert "None" not in repr(scenario)
 
 
 @FEW
