@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from harness.faults import ANSWERS, Fault, OperatorOpen, Some
+from harness.faults import ANSWERS, Fault, OperatorOpen, ProviderCapacity, ProviderLatency, Some
 from harness.scenario import ClosedLoad, Scenario
 from harness.workload import arrivals
 
@@ -75,11 +75,22 @@ class Occasions:
         fault = it.fault
         if fault.of == "provider" and not self._is_wanted(it, others):
             return False
+        if isinstance(fault, ProviderCapacity) and not self._is_crowded(it, fault.most, others):
+            return False
         if touches_decisions(type(fault)) and not any(self._is_decided_in(it, t) for t in self.decisions(others)):
             return False
         if fault.instant or (fault.of == "worker" and self._has_role(fault)):
             return True  # who has just opened or probes a provider is asked for something
         return self._between(it.begins, it.ends) * self.share(fault) >= self._enough(fault)
+
+    def _is_crowded(self, it: Drawn, most: int, others: Sequence[Drawn]) -> bool:
+        """Whether more than `most` requests should be at its provider at once."""
+        name = it.fault.provider
+        beside = (o.fault for o in others if o.fault.of == "provider" and o.fault.provider == name and o.meets(it))
+        slow_s = sum(fault.add for fault in beside if isinstance(fault, ProviderLatency))
+        lasts_s = slow_s + next(p.latency.median for p in self._scenario.providers if p.name == name)
+        come = self.requests[bisect_left(self.requests, it.begins) : bisect_left(self.requests, it.ends)]
+        return any(late - early < lasts_s for early, late in zip(come, come[most:], strict=False))
 
     def decisions(self, drawn: Sequence[Drawn]) -> list[float]:
         """When the outages among them should have opened their providers."""

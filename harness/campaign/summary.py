@@ -19,10 +19,19 @@ from harness.rundir import Record, RunDir, environment
 
 Verdict = Literal["pass", "fail", "unknown"]
 
+ENOUGH = 20
+"""A kind of fault that was injected so often, and never had an effect, is not drawn as it should be."""
+
 
 def unreached(campaign: Campaign) -> list[str]:
     """The paths that had to be reached and were not."""
     return [path for path in campaign.plan.must_reach if not campaign.state.totals.paths.get(path)]
+
+
+def idle(campaign: Campaign) -> list[str]:
+    """The kinds of fault that were injected often and never had an effect."""
+    totals = campaign.state.totals
+    return sorted(kind for kind, n in totals.injected.items() if n >= ENOUGH and not totals.effective.get(kind))
 
 
 def whole(campaign: Campaign) -> bool:
@@ -56,6 +65,8 @@ def _objections(campaign: Campaign) -> Iterator[tuple[Verdict, str]]:
         yield "unknown", f"{_some(len(campaign.state.different), 'seed')} came out differently the second time"
     if not totals.passed:
         yield "unknown", "no seed passed"
+    if (kinds := idle(campaign)) and whole(campaign):
+        yield "unknown", f"injected {ENOUGH} times or more, and never with an effect: {', '.join(kinds)}"
     if missed:
         yield "unknown", not_yet(campaign)
 

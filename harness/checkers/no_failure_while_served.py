@@ -2,7 +2,8 @@
 
 A request (begun at a on worker w, failed at b) *could use* provider p when all of these hold:
 
-1. Healthy: no fault that takes p's answers away (error, rate_limit, hang, refuse, cut, malformed, error_body) was in
+1. Healthy: no fault that takes p's answers away (error, rate_limit, hang, refuse, cut, malformed, error_body,
+   reset) was in
    effect at a moment of [a, b].
 2. Reachable: no partition between w and p was in effect at a moment of [a, b].
 3. In time: p was not asked in vain for the whole time that an attempt, or the request, may take; and the request's

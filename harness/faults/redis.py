@@ -80,7 +80,7 @@ class RedisPartition(Fault):
 
 
 class RedisLatency(Fault):
-    """Further away: each direction takes `add` longer, and up to `spread` more, drawn each time."""
+    """Further away, for some workers: each direction takes `add` longer, and up to `spread` more, drawn each time."""
 
     of, name = "redis", "latency"
     cause = "a congested link, a Redis in another region"
@@ -88,6 +88,7 @@ class RedisLatency(Fault):
     rules_out = frozenset({"latency"})
     add: PositiveDuration
     spread: Duration = 0.0
+    workers: Workers = ALL
 
 
 class RedisReset(Fault):

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
+import msgspec
+
 from harness.faults import (
     Fault,
     Place,
@@ -269,7 +271,7 @@ def _ruling(fault: Fault) -> tuple[Ruling, str]:
             return lambda pids: Rule(upstream=REDIS, action=action, toward=toward, pids=pids), f"chunks {fault.bytes_}"
         case RedisLatency():
             delay = Rule(upstream=REDIS, action="delay", delay_s=fault.add, spread_s=fault.spread)
-            return lambda _: delay, "chunks of bytes delayed"
+            return lambda pids: msgspec.structs.replace(delay, pids=pids), "chunks of bytes delayed"
         case RedisDropMessages():
             share = fault.share
             return lambda pids: Rule(upstream=REDIS, action="mute", share=share, pids=pids), "messages lost"

@@ -50,7 +50,7 @@ class RedisFar:
 
     def inject(self) -> tuple[str, ...]:
         self._scene.network.disturb(self._disturbance)
-        return tuple(w.name for w in self._scene.fleet.at(self._places)) if self._places else (REDIS,)
+        return tuple(w.name for w in self._scene.fleet.at(self._places))
 
     def heal(self) -> None:
         self._scene.network.heal(self._disturbance)
@@ -236,12 +236,12 @@ def _partition(scene: Scene, _: int, fault: Fault, places: tuple[Place, ...]) ->
     return RedisFar(scene, places, cut, f"segments {fault.bytes_}")
 
 
-def _latency(scene: Scene, index: int, fault: Fault, _: tuple[Place, ...]) -> RedisFar:
+def _latency(scene: Scene, index: int, fault: Fault, places: tuple[Place, ...]) -> RedisFar:
     assert isinstance(fault, RedisLatency)  # noqa: S101 - made for no other
     add, spread, rng = fault.add, fault.spread, Chance(scene.seed).stream(f"fault/{index}/latency")
-    hosts = frozenset(host_of(place) for place in scene.fleet.places)
+    hosts = frozenset(host_of(place) for place in places)
     longer = Disturbance(hosts, _FAR, "delay", add=lambda: add + rng.uniform(0.0, spread) if spread else add)
-    return RedisFar(scene, (), longer, "segments delayed")
+    return RedisFar(scene, places, longer, "segments delayed")
 
 
 def _restart(scene: Scene, _: int, fault: Fault, __: tuple[Place, ...]) -> RedisEnds:

@@ -101,6 +101,12 @@ def test_an_interrupted_campaign_is_not_said_to_have_passed_what_it_did_not_come
         (lambda c: setattr(c.state.totals, "passed", 0), "unknown", "no seed passed"),
         (lambda c: c.replayed.append(Replayed("old.yaml", "fail", "r: x", "x")), "fail", "of the corpus old.yaml"),
         (lambda c: c.state.totals.failed.update(x=Group(3)), "fail", "3 seeds failed, of 1 cause"),
+        (
+            lambda c: c.state.totals.injected.update({"redis/flush": 20}),
+            "unknown",
+            "injected 20 times or more, and never",
+        ),
+        (lambda c: c.state.totals.injected.update({"redis/flush": 19}), "pass", "nothing failed"),
     ],
 )
 def test_verdict_and_reason_are_of_the_page_too(tmp_path, happens, verdict, reason):
@@ -109,6 +115,19 @@ def test_verdict_and_reason_are_of_the_page_too(tmp_path, happens, verdict, reas
     happens(campaign)
     page = summary.write(campaign).read_text()
     assert page.startswith(f"# Campaign tiny: {verdict.upper()}\n\n{reason[0].upper()}{reason[1:]}")
+
+
+def test_a_kind_that_often_changed_something_or_had_only_part_of_the_seeds_is_not_objected_to():
+    campaign = Campaign(parse(QUIET), State(plan="p", code="c", first_seed=1, shard=Shard()), Path("it"))
+    totals = campaign.state.totals
+    totals.injected, totals.effective = {"redis/flush": 20, "redis/kill": 20}, {"redis/kill": 1}
+    totals.seeds = totals.passed = 20
+    assert summary.judged(campaign) == (
+        "unknown",
+        "injected 20 times or more, and never with an effect: redis/flush",
+    )
+    totals.seeds = 19
+    assert summary.verdict(campaign) == "pass"
 
 
 def test_that_no_seed_was_run_twice_is_said(call):

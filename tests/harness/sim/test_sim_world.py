@@ -86,6 +86,7 @@ FAULTS: list[dict[str, Any]] = [
     {"at": "2s", "for": "3s", "target": "redis", "inject": "partition", "direction": "from_redis", "bytes": "dropped"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "latency", "add": "50ms"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "latency", "add": "50ms", "spread": "20ms"},
+    {"at": "2s", "for": "3s", "target": "redis", "inject": "latency", "add": "50ms", "workers": "2 of 4"},
     {"at": "2s", "for": "1s", "target": "redis", "inject": "restart"},
     {"at": "2s", "target": "redis", "inject": "reset", "workers": "2 of 4"},
     {"at": "2s", "for": "3s", "target": "redis", "inject": "refuse", "workers": "2 of 4"},
@@ -380,3 +381,17 @@ def test_an_instance_joins_once() -> None:
     late = {"target": "worker", "inject": "late_join", "instance": 2}
     history = simulated(scenario({**late, "at": "1s"}, {**late, "at": "2s"}))
     assert Counter((e.instance, e.slot) for e in history.all(WorkerUp)) == {(1, 1): 1, (1, 2): 1, (2, 1): 1, (2, 2): 1}
+
+
+def test_a_redis_that_is_far_from_one_worker_is_as_near_as_ever_to_the_others() -> None:
+    far = {"at": "1s", "for": "4s", "target": "redis", "inject": "latency", "add": "300ms", "workers": "1.1"}
+    history = simulated(scenario(far, OUTAGE))
+    homes = {e.worker: (e.instance, e.slot) for e in history.all(WorkerUp)}
+    heard: dict[tuple[int, int], float] = {}
+    for e in history.all(RecordApplied):
+        if e.state is State.OPEN:
+            heard.setdefault(homes[e.worker], e.t)
+    slow = heard.pop((1, 1))
+    assert len(heard) == 3
+    assert max(heard.values()) - min(heard.values()) < 0.1
+    assert slow - min(heard.values()) > 0.25
