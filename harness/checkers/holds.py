@@ -116,10 +116,10 @@ def _holds(events: list[OperatorActed | RecordApplied], ends: _Ends, sent: list[
 
 def _settles(record: RecordApplied, told: OperatorActed, sent: list[float]) -> bool:
     """Whether a record is the store's answer to what an operator told this worker: it says the same, or is taken as our
-    own, and not as what was sent before that was said."""
+    own, and neither as what was sent before that was said nor as what our report opened."""
     same = (record.mode, record.note) == (_MODES[told.action], told.note)
     at = bisect_left(sent, record.t)
-    return same or (record.accepted and (not at or sent[at - 1] >= told.t))
+    return same or (record.accepted and not record.reported and (not at or sent[at - 1] >= told.t))
 
 
 def _cut(span: Span, at: float) -> Span:

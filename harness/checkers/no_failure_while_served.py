@@ -2,9 +2,8 @@
 
 A request (begun at a on worker w, failed at b) *could use* provider p when all of these hold:
 
-1. Healthy: no fault that takes p's answers away (error, rate_limit, hang, refuse, cut, malformed, error_body,
-   reset) was in
-   effect at a moment of [a, b].
+1. Healthy: no fault that takes p's answers away (error, rate_limit, hang, refuse, cut, malformed, error_body, reset),
+   and no bound on how many it serves at once (capacity), was in effect at a moment of [a, b].
 2. Reachable: no partition between w and p was in effect at a moment of [a, b].
 3. In time: p was not asked in vain for the whole time that an attempt, or the request, may take; and the request's
    deadline was not used up (by others) before p could be asked.
@@ -83,7 +82,9 @@ def could_use(case: Case, life: Life, provider: str, execution: Execution) -> bo
 def _denies(window: Window, life: Life, provider: str) -> bool:
     if window.takes_answers(provider):
         return True
-    return window.spoils(provider) and window.fault.name in ("partition", "swizzle") and window.touches(life)
+    if not window.spoils(provider):
+        return False
+    return window.fault.name == "capacity" or (window.fault.name in ("partition", "swizzle") and window.touches(life))
 
 
 def _in_vain(case: Case, attempt: Attempt, request_began: float) -> bool:

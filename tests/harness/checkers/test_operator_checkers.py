@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
+
 from flexiai.core.circuit import Cause, Mode
 from flexiai.core.outcome import Outcome
 from flexiai.events import AttemptEnded, AttemptStarted, OperatorActed, ProposalSent, RequestEnded, RequestStarted
@@ -168,6 +170,13 @@ class TestPriorityOrder:
     def test_a_drained_provider_is_rightly_spared(self):
         story = says(Story(), 10, "drain")
         assert request(story, 12, "b", **spares("drain")).check("priority-order").verdict == "pass"
+
+    @pytest.mark.parametrize(("reported", "verdict"), [(True, "pass"), (False, "fail")])
+    def test_what_its_report_opened_answers_no_word_of_the_operator(self, reported, verdict):
+        story = says(Story(), 10, "drain").told(
+            "w1", 11, 1, C, origin="w1", via="reply", accepted=True, reported=reported
+        )
+        assert request(story, 12, "b", **spares("drain")).check("priority-order").verdict == verdict
 
     def test_without_a_drain_nobody_may_say_so(self):
         assert request(Story(), 12, "b", **spares("drain")).check("priority-order").verdict == "fail"

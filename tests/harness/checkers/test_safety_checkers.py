@@ -80,6 +80,12 @@ class TestNoFailureWhileServed:
         finding = story.asks("w1", 11, ("a", FAILED), ("b", FAILED)).check("no-failure-while-served")
         assert (finding.verdict, finding.checked) == ("pass", 1)
 
+    def test_who_was_turned_away_for_want_of_capacity_could_not_use_it(self):
+        full = OUTAGE | {"target": "provider/b", "inject": "capacity", "most": 1}
+        story = Story(OUTAGE, full).fault(0).fault(1).serves("w1", 1)
+        assert story.asks("w1", 11, ("a", FAILED), ("b", LIMITED)).check("no-failure-while-served").verdict == "pass"
+        assert story.asks("w1", 41, ("a", FAILED), ("b", LIMITED)).check("no-failure-while-served").verdict == "fail"
+
     def test_the_other_provider_must_be_asked(self):
         story = Story(OUTAGE).fault().asks("w1", 11, ("a", FAILED))
         assert story.check("no-failure-while-served").violations[0].provider == "b"
