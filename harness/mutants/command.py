@@ -93,7 +93,10 @@ def _told(hunts: Sequence[Hunt]) -> int:
         click.echo(f"  ✗ a hole: nobody found {h.mutant} in {h.seeds} seeds")
     for h in false:
         click.echo(f"  ✗ {h.plan}: the code as it is was objected to in {h.found} of {h.seeds} seeds, first {h.first}")
-    return FAIL if holes or false else PASS
+    anyway = [h for h in planted if h.anyway]
+    for h in anyway:
+        click.echo(f"  ✗ {h.plan}: {h.anyway} of {h.seeds} seeds fail without {h.mutant} too, and are no finds")
+    return FAIL if holes or false or anyway else PASS
 
 
 def _pairs(mutants: Sequence[str], plan: str | None) -> list[tuple[str, Plan]]:

@@ -34,16 +34,24 @@ class Size(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         faults, workers = _plural(self.faults, "fault"), _plural(self.workers, "worker")
-        return f"{self.runs} runs: {faults}, {workers}, {self.duration_s:.3g} s"
+        bound = " (the bound)" if self.at_bound else ""
+        return f"{self.runs} runs{bound}: {faults}, {workers}, {self.duration_s:.3g} s"
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether the runs were used up: it might have become smaller still."""
+        return self.runs >= MOST_RUNS
 
 
 class Hunt(msgspec.Struct):
-    """What some seeds of one mutant came to. `by`: seeds in which each checker objected; `first`: the first seed."""
+    """What some seeds of one mutant came to. `by`: seeds in which each checker objected; `first`: the first seed;
+    `anyway`: seeds that fail without the mutant too, which are no finds."""
 
     mutant: str
     plan: str = "mutants"
     seeds: int = 0
     found: int = 0
+    anyway: int = 0
     by: dict[str, int] = {}
     first: int | None = None
     shrunk: Size | None = None
@@ -52,6 +60,7 @@ class Hunt(msgspec.Struct):
         """Add another part of the same hunt."""
         self.seeds += other.seeds
         self.found += other.found
+        self.anyway += other.anyway
         for checker, count in other.by.items():
             self.by[checker] = self.by.get(checker, 0) + count
         self.first = min((s for s in (self.first, other.first) if s is not None), default=None)
@@ -67,11 +76,19 @@ def hunt(plan: Plan, mutant: str, seeds: Sequence[int], enough: int = 0) -> Hunt
     logging.disable(logging.CRITICAL)  # a mutant's complaints are as many as its seeds
     result = Hunt(mutant, plan.name)
     for seed in seeds:
-        objected = _objections(plan, mutant, seed)
-        result.add(Hunt(mutant, plan.name, 1, bool(objected), dict.fromkeys(objected, 1), seed if objected else None))
+        result.add(_hunt_one(plan, mutant, seed))
         if enough and result.found >= enough:
             break
     return result
+
+
+def _hunt_one(plan: Plan, mutant: str, seed: int) -> Hunt:
+    objected = _objections(plan, mutant, seed)
+    if not objected:
+        return Hunt(mutant, plan.name, seeds=1)
+    if mutant != UNHARMED and _objections(plan, UNHARMED, seed):
+        return Hunt(mutant, plan.name, seeds=1, anyway=1)
+    return Hunt(mutant, plan.name, seeds=1, found=1, by=dict.fromkeys(objected, 1), first=seed)
 
 
 def shrunk(plan: Plan, mutant: str, seed: int) -> Size | None:
@@ -108,6 +125,7 @@ def page(hunts: Iterable[Hunt]) -> list[str]:
         f"{found} of {len(planted)} planted defects were found. What each is, where such a one was met, and how it is",
         "planted: `harness mutants --list` and [harness.md](harness.md#planted-defects).",
         "",
+        *_objected(every),
         *table(every),
         *_worst(planted),
     ]
@@ -127,6 +145,14 @@ def table(hunts: Iterable[Hunt]) -> list[str]:
     return lines
 
 
+def _objected(hunts: Sequence[Hunt]) -> list[str]:
+    """That the code as it is was objected to, if it was."""
+    seeds = sum(h.found if h.mutant == UNHARMED else h.anyway for h in hunts)
+    if not seeds:
+        return []
+    return [f"**The code as it is was objected to**, in {_plural(seeds, 'seed')}: these are no finds.", ""]
+
+
 def _worst(hunts: Sequence[Hunt]) -> list[str]:
     sizes = [h.shrunk for h in hunts if h.shrunk is not None]
     if not sizes:
@@ -135,7 +161,7 @@ def _worst(hunts: Sequence[Hunt]) -> list[str]:
     workers = max(s.workers for s in sizes)
     most = f"{_plural(faults, 'fault')} and {_plural(workers, 'worker')}"
     told = f"To shrink the first seed of each took at most {runs} runs, and left at most {most}."
-    stopped = sum(s.runs >= MOST_RUNS for s in sizes)
+    stopped = sum(s.at_bound for s in sizes)
     return ["", told, *([f"At the bound of {MOST_RUNS} runs ended {stopped} of {len(sizes)}."] if stopped else [])]
 
 

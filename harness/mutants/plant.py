@@ -6,10 +6,13 @@ that happens to change nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from flexiai.sync.scripts import Script
 
 Part = Literal["breaker", "router", "sync", "probe"]
 Make = Callable[[Any], Any]
@@ -77,6 +80,16 @@ class Catalogue:
     def named(self, id_: str) -> Mutant:
         """The mutant of that name; KeyError if there is none."""
         return self._mutants[id_]
+
+
+def replaced(script: Script, *changes: tuple[str, str]) -> Script:
+    """A script with each of these texts, which must stand in it once, replaced by the other."""
+    text = script.text
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise AttributeError(f"{old!r} stands {text.count(old)} times in the script: the mutant is out of date")
+        text = text.replace(old, new)
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def _swap(stack: ExitStack, owner: Any, name: str, make: Make) -> None:

@@ -202,17 +202,14 @@ def _failover_in_mid_stream(swap: Swap) -> None:
 @CATALOGUE.mutant(
     "cancelled-permit-is-lost",
     "router",
-    defect="an attempt whose caller leaves never gives its permit back",
+    defect="an attempt whose caller leaves is never ended: its permit does not come back, and nobody hears of it",
     seen="interlock-cb: a cancelled probe locks a provider out for ever; LiteLLM #38610",
 )
 def _cancelled_permit_is_lost(swap: Swap) -> None:
     def make(ended: Any) -> Any:
         def mutated(self: Failover, course: Any, attempt: Any, failure: Any, *args: Any, **kwargs: Any) -> None:
-            breaker = attempt.candidate.breaker
-            taken = breaker.probes_in_flight
-            ended(self, course, attempt, failure, *args, **kwargs)
-            if failure is not None and failure.trouble is Trouble.CANCELLED:
-                breaker.probes_in_flight = taken
+            if failure is None or failure.trouble is not Trouble.CANCELLED:
+                ended(self, course, attempt, failure, *args, **kwargs)
 
         return mutated
 

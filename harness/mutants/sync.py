@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import Any
 
 from flexiai.core.breaker import Breaker
@@ -16,7 +15,7 @@ from flexiai.sync.proposer import Proposer
 from flexiai.sync.redis import RedisBus
 from flexiai.sync.replicator import Replicator
 from flexiai.sync.scripts import Script
-from harness.mutants.plant import Catalogue, Swap
+from harness.mutants.plant import Catalogue, Swap, replaced
 
 CATALOGUE = Catalogue()
 LONG_S = 86_400.0
@@ -102,7 +101,7 @@ def _no_reconcile(swap: Swap) -> None:
 )
 def _published_not_stored(swap: Swap) -> None:
     def make(script: Script) -> Script:
-        return _script(script.text.replace("redis.call('HSET', key, provider, record_text(r))", "", 1), script)
+        return replaced(script, ("redis.call('HSET', key, provider, record_text(r))", ""))
 
     swap(scripts, "TRANSITION", make)
     swap(scripts, "RESTORE", make)
@@ -116,8 +115,8 @@ def _published_not_stored(swap: Swap) -> None:
 )
 def _blind_write(swap: Swap) -> None:
     def make(script: Script) -> Script:
-        text = script.text.replace("if base >= stored.epoch then", "if true then", 1)
-        return _script(text.replace("next_epoch(stored, base, told_ms)", "base + 1", 1), script)
+        compared = ("if base >= stored.epoch then", "if true then")
+        return replaced(script, compared, ("local epoch = next_epoch(stored, base, told_ms)", "local epoch = base + 1"))
 
     swap(scripts, "TRANSITION", make)
 
@@ -130,9 +129,10 @@ def _blind_write(swap: Swap) -> None:
 )
 def _epochs_begin_anew(swap: Swap) -> None:
     def make(script: Script) -> Script:
-        return _script(script.text.replace("next_epoch(stored, base, told_ms)", "stored.epoch + 1", 1), script)
+        return replaced(script, ("math.max(math.max(stored.epoch, base) + 1, told_ms)", "stored.epoch + 1"))
 
     swap(scripts, "TRANSITION", make)
+    swap(scripts, "REPORT", make)
     swap(listener_module, "_lost", lambda _: lambda known, held: False)
 
 
@@ -220,7 +220,7 @@ def _stored_not_published(swap: Swap) -> None:
     def make(script: Script) -> Script:
         begin = script.text.index("  redis.call('PUBLISH'")
         end = script.text.index("\n", begin)
-        return _script(script.text[:begin] + script.text[end:], script)
+        return replaced(script, (script.text[begin:end], ""))
 
     swap(scripts, "TRANSITION", make)
 
@@ -246,9 +246,3 @@ def _for_ever(_: Any) -> Any:
         await asyncio.sleep(LONG_S)
 
     return mutated
-
-
-def _script(text: str, original: Script) -> Script:
-    if text == original.text:
-        raise AttributeError("the script has changed: the mutant is out of date")
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

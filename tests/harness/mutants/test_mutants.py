@@ -7,19 +7,23 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from lupa import lua51
 
 from flexiai.core.breaker import Breaker
 from flexiai.failover import Failover
 from flexiai.sync import scripts
 from flexiai.sync.listener import Listener
+from flexiai.sync.scripts import Script
 from harness.campaign.command import find
 from harness.campaign.plan import load
 from harness.checkers import CHECKERS
 from harness.cli import cli
 from harness.coverage import PATH_IDS
 from harness.mutants import MUTANTS, Mutant
+from harness.mutants import hunt as hunting
 from harness.mutants.hunt import UNHARMED, Hunt, Size, page
 from harness.mutants.ledger import Ledger, terms_of
+from harness.mutants.plant import Make, replaced
 
 TARGETS = (Breaker, Failover, Listener, scripts)
 
@@ -68,6 +72,59 @@ def test_hunts_add_up_and_make_a_page_with_the_least_found_first():
     assert least.endswith("| **nobody** | – |")
     assert most.endswith("| 3 of 30 | 14 | `opens-when-due` 3, `recovers` 1 | 87 runs: 1 fault, 2 workers, 3.5 s |")
     assert lines[-1].endswith("at most 87 runs, and left at most 1 fault and 2 workers.")
+
+
+def test_a_seed_that_fails_without_the_mutant_too_is_no_find(monkeypatch):
+    objections = {("never-opens", 1): {"recovers"}, ("never-opens", 2): {"recovers"}, (UNHARMED, 2): {"settles"}}
+    monkeypatch.setattr(hunting, "_objections", lambda plan, mutant, seed: objections.get((mutant, seed), set()))
+    plan = load(find("mutants"), PATH_IDS, [c.id for c in CHECKERS])
+    hunt = hunting.hunt(plan, "never-opens", range(1, 4))
+    assert (hunt.found, hunt.anyway, hunt.first, hunt.by) == (1, 1, 1, {"recovers": 1})
+    assert "**The code as it is was objected to**, in 1 seed: these are no finds." in page([hunt])
+    assert not any("objected to" in line for line in page([Hunt("never-opens", seeds=3, found=1, first=1)]))
+
+
+def test_a_size_says_that_the_runs_were_used_up():
+    assert str(Size(runs=200, faults=2, workers=1, duration_s=2)) == "200 runs (the bound): 2 faults, 1 worker, 2 s"
+
+
+def test_a_change_of_a_script_that_does_not_say_where_is_an_error():
+    script = Script("a b b", "")
+    assert replaced(script, ("a", "c"), ("c b b", "d")).text == "d"
+    for nowhere_or_twice in ("x", "b"):
+        with pytest.raises(AttributeError, match="out of date"):
+            replaced(script, ("a", "c"), (nowhere_or_twice, "d"))
+
+
+def test_no_two_mutants_change_the_code_in_the_same_way():
+    changes = {mutant.id: changed_by(mutant) for mutant in MUTANTS.values()}
+    assert len(set(changes.values())) == len(changes)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda m: m.id)
+def test_a_mutated_script_is_still_lua(mutant: Mutant):
+    for text in (what for _, what in changed_by(mutant) if isinstance(what, str)):
+        lua51.LuaRuntime().compile(text)  # as the simulated store does
+
+
+def changed_by(mutant: Mutant) -> frozenset[tuple[str, object]]:
+    """What a mutant replaces, and by what: a script's text, or a function's code and what that encloses."""
+    found = []
+
+    def note(owner: object, name: str, make: Make) -> None:
+        found.append((f"{owner.__name__}.{name}", substance(make(vars(owner)[name]))))
+
+    mutant.plant(note)
+    return frozenset(found)
+
+
+def substance(what: object) -> object:
+    if isinstance(what, Script):
+        return what.text
+    function = what.fget if isinstance(what, property) else what
+    closure = getattr(function, "__closure__", None) or ()
+    enclosed = tuple(repr(cell.cell_contents) for cell in closure)
+    return (function.__code__.co_code, function.__code__.co_consts, function.__code__.co_names, enclosed)
 
 
 def test_every_mutants_campaign_comes_with_the_harness():
