@@ -30,6 +30,7 @@ from harness.exit_codes import (
 from harness.failure_commands import compare_command, explain_command, shrink_command
 from harness.fault_table import described
 from harness.metrics import METRICS
+from harness.mutants.again import planted
 from harness.mutants.command import mutants_command
 from harness.rundir import Capsule, Record, RunDirError
 from harness.scenario import Scenario
@@ -91,7 +92,10 @@ def run_command(
 def replay(capsule: Path, out: Path, no_report: bool) -> int:
     """Run a capsule again. In simulation the same code must make the same history, byte for byte."""
     before = rundir.read_capsule(capsule)
-    finished = _carry_out(before.scenario, before.mode, before.seed, out, report=not no_report)
+    with planted(before.mutant):
+        finished = _carry_out(
+            before.scenario, before.mode, before.seed, out, report=not no_report, mutant=before.mutant
+        )
     code = _code(finished)
     if before.mode == "real" or code in (INTERRUPTED, BROKEN):
         return code
@@ -182,8 +186,10 @@ def _find(name: str) -> Path:
     return library.find(name, LIBRARY, "scenario")
 
 
-def _carry_out(scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: bool) -> Finished:
-    finished = carry_out(scenario, mode, seed, out, report=report)
+def _carry_out(
+    scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: bool, mutant: str | None = None
+) -> Finished:
+    finished = carry_out(scenario, mode, seed, out, report=report, mutant=mutant)
     click.echo(console.result(finished.record))
     if finished.error:
         click.echo(f"  the {mode} world broke: {finished.error}", err=True)
@@ -220,7 +226,7 @@ def _recorded(folder: Path) -> Record:
     capsule, history = rundir.read_capsule(folder), rundir.read_history(folder)
     wall_s = float(rundir.read_summary(folder).get("wall_s", 0.0))
     judged = judge(capsule.scenario, capsule.seed, history)
-    return Record(capsule.scenario, capsule.mode, capsule.seed, history, judged, wall_s)
+    return Record(capsule.scenario, capsule.mode, capsule.seed, history, judged, wall_s, capsule.mutant)
 
 
 def _same_history(before: Capsule, capsule: Path, finished: Finished) -> bool:

@@ -91,7 +91,10 @@ def result(record: Record) -> str:
         f"{judged.verdict.upper()} in {record.wall_s:.2f} s"
     )
     found: list[Found] = [*judged.findings, *judged.expectations, *judged.faults]
-    return "\n".join([head, f"  {judged.reason}", *(f"  {_MARK[f.verdict]} {f.summary}" for f in found if f.matters)])
+    planted = [f"  planted in the code: {record.mutant}"] if record.mutant else []
+    return "\n".join(
+        [head, *planted, f"  {judged.reason}", *(f"  {_MARK[f.verdict]} {f.summary}" for f in found if f.matters)]
+    )
 
 
 def table(records: Sequence[Record], units: dict[str, str]) -> str:

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import flexiai
 import harness
@@ -41,7 +41,7 @@ class RunDirError(ValueError):
 
 
 class Capsule(BaseModel):
-    """All that is needed to run a run again, and to tell whether it was the same."""
+    """All that is needed to run a run again, and to tell whether it was the same. `mutant`: what was planted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,11 +51,18 @@ class Capsule(BaseModel):
     history_sha256: str
     code: str
     replay: str
+    mutant: str | None = None
+
+    @model_validator(mode="after")
+    def _check_planted_in_simulation(self) -> Self:
+        if self.mutant is not None and self.mode != "sim":
+            raise ValueError("a mutant can only be planted in a simulation")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finished run, judged. `wall_s`: how long it took in real time."""
+    """A finished run, judged. `wall_s`: how long it took in real time; `mutant`: what was planted, if anything."""
 
     scenario: Scenario
     mode: Literal["sim", "real"]
@@ -63,6 +70,7 @@ class Record:
     history: History
     judged: Judgement
     wall_s: float
+    mutant: str | None = None
 
 
 def stamp() -> str:
@@ -122,6 +130,7 @@ class RunDir:
             history_sha256=sha256,
             code=code_fingerprint(),
             replay=f"harness replay {path}",
+            mutant=record.mutant,
         )
         data = capsule.model_dump(mode="json", by_alias=True, exclude_none=True)
         path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
@@ -213,7 +222,7 @@ def _capsule_in(source: Source) -> Capsule:
     try:
         capsule = Capsule.model_validate(source.data)
     except ValidationError as error:
-        outer = [e for e in error.errors() if len(e["loc"]) == 1]
+        outer = [e for e in error.errors() if len(e["loc"]) <= 1]
         problems += [source.problem(e["loc"], f"not a capsule: {_wrong(e)}") for e in outer]
     if problems:
         raise ScenarioError(sorted(problems, key=lambda p: p.line))

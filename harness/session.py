@@ -27,8 +27,10 @@ class Finished:
     error: str | None
 
 
-def carry_out(scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: bool = True) -> Finished:
-    """Run `scenario` and write its run directory under `out`.
+def carry_out(
+    scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: bool = True, mutant: str | None = None
+) -> Finished:
+    """Run `scenario` and write its run directory under `out`. `mutant`: the defect that the caller has planted.
 
     Raises Unsupported when the world cannot do one of its faults, RunDirError when nothing can be written.
     """
@@ -41,7 +43,7 @@ def carry_out(scenario: Scenario, mode: Mode, seed: int, out: Path, *, report: b
         raise
     finally:
         bar.close()
-    record = Record(scenario, mode, seed, done.history, judge(scenario, seed, done.history), done.wall_s)
+    record = Record(scenario, mode, seed, done.history, judge(scenario, seed, done.history), done.wall_s, mutant)
     folder.write(record)
     page = _report(record, folder) if report else None
     return Finished(record, folder, page, done.interrupted, done.error)

@@ -20,6 +20,7 @@ from harness.coverage import PATH_IDS
 from harness.exit_codes import FAIL, PASS
 from harness.mutants.catalogue import MUTANTS
 from harness.mutants.hunt import UNHARMED, Hunt, hunt, page, shrunk
+from harness.mutants.hunt import keep as keep_first
 from harness.mutants.ledger import Ledger, terms_of
 from harness.yaml_file import did_you_mean
 
@@ -35,6 +36,7 @@ class _Order:
     enough: int
     jobs: int
     shrink: bool
+    keep: Path | None
 
 
 @click.command("mutants")
@@ -45,6 +47,7 @@ class _Order:
 @click.option("--jobs", type=click.IntRange(1), default=cores, show_default="all cores", help="Processes.")
 @click.option("--list", "list_only", is_flag=True, help="Only list the catalogue.")
 @click.option("--shrink", is_flag=True, help="Shrink the first seed of each as well.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Write each one's first seed there, as a run directory.")
 @click.option("--table", "out", type=click.Path(path_type=Path), help="Write the finds there, as a page in Markdown.")
 @click.option("--resume", "kept", type=click.Path(path_type=Path), help="Keep there what is done, and go on from it.")
 def mutants_command(
@@ -56,6 +59,7 @@ def mutants_command(
     jobs: int,
     list_only: bool,
     shrink: bool,
+    keep: Path | None,
     out: Path | None,
     kept: Path | None,
 ) -> int:
@@ -71,7 +75,7 @@ def mutants_command(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--resume") from None
     pairs = _pairs(mutants or (UNHARMED, *MUTANTS), plan)
-    hunts = list(_hunts(pairs, _Order(seeds, enough, jobs, shrink), ledger))
+    hunts = list(_hunts(pairs, _Order(seeds, enough, jobs, shrink, keep), ledger))
     if out is not None:
         out.write_text("\n".join([*page(hunts), ""]), encoding="utf-8")
     return _told(hunts)
@@ -116,7 +120,9 @@ def _hunts(pairs: Sequence[tuple[str, Plan]], order: _Order, ledger: Ledger) -> 
         for number, (mutant, plan) in enumerate(pairs, 1):
             left = f", about {(time.monotonic() - began) / ran * (len(pairs) - number + 1) / 60:.0f} min" if ran else ""
             _tell(f"[{number}/{len(pairs)}{left}] {mutant}")
-            terms = terms_of(plan, seeds=order.seeds, enough=order.enough, shrunk=order.shrink)
+            terms = terms_of(
+                plan, seeds=order.seeds, enough=order.enough, shrunk=order.shrink, kept=str(order.keep or "")
+            )
             whole = ledger.done(mutant, plan, terms)
             if whole is None:
                 whole = _hunted(pool, mutant, plan, order)
@@ -138,8 +144,12 @@ def _hunted(pool: Executor, mutant: str, plan: Plan, order: _Order) -> Hunt:
             whole.add(future.result())
         if order.enough and whole.found >= order.enough:
             break
-    if order.shrink and mutant != UNHARMED and whole.first is not None:
-        whole.shrunk = pool.submit(shrunk, plan, mutant, whole.first).result()
+    if mutant == UNHARMED or whole.first is None:
+        return whole
+    if order.keep is not None:
+        pool.submit(keep_first, plan, mutant, whole.first, order.keep).result()
+    if order.shrink:
+        whole.shrunk = pool.submit(shrunk, plan, mutant, whole.first, order.keep).result()
     return whole
 
 

@@ -1,17 +1,19 @@
-"""A mutant under a campaign: in how many seeds it is found, and by which checkers. Pure counting; no I/O."""
+"""A mutant under a campaign: in how many seeds it is found, by which checkers; and what is kept of it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import msgspec
 
 from harness.campaign.draw import draw
-from harness.campaign.one import simulate
+from harness.campaign.one import SeedRun, simulate
 from harness.campaign.plan import Plan
 from harness.mutants.catalogue import MUTANTS
+from harness.rundir import Record, RunDir, fresh
 from harness.scenario import Scenario
 from harness.shrink import MOST_RUNS, shrink
 
@@ -91,12 +93,29 @@ def _hunt_one(plan: Plan, mutant: str, seed: int) -> Hunt:
     return Hunt(mutant, plan.name, seeds=1, found=1, by=dict.fromkeys(objected, 1), first=seed)
 
 
-def shrunk(plan: Plan, mutant: str, seed: int) -> Size | None:
-    """What a mutant's failing seed shrinks to; None if it fails nothing."""
+def keep(plan: Plan, mutant: str, seed: int, folder: Path) -> None:
+    """Write the run directory of a mutant's failing seed: `folder/MUTANT`."""
+    logging.disable(logging.CRITICAL)
+    with _with(mutant):
+        ran = simulate(draw(plan, seed), seed, figures=True)
+    _write(ran, mutant, folder, mutant)
+
+
+def shrunk(plan: Plan, mutant: str, seed: int, folder: Path | None = None) -> Size | None:
+    """What a mutant's failing seed shrinks to, also written to `folder/MUTANT-shrunk`; None if it fails nothing."""
     logging.disable(logging.CRITICAL)
     with _with(mutant):
         found = shrink(draw(plan, seed), seed)
-    return None if found is None else Size.of(found.scenario, found.runs)
+    if found is None:
+        return None
+    if folder is not None:
+        _write(found.ran, mutant, folder, f"{mutant}-shrunk")
+    return Size.of(found.scenario, found.runs)
+
+
+def _write(ran: SeedRun, mutant: str, folder: Path, name: str) -> None:
+    record = Record(ran.scenario, "sim", ran.seed, ran.history, ran.judged, ran.wall_s, mutant)
+    RunDir(fresh(folder, name)).write(record, latest=False)
 
 
 def _objections(plan: Plan, mutant: str, seed: int) -> set[str]:

@@ -13,13 +13,14 @@ from harness.rundir import code_fingerprint
 
 class Terms(msgspec.Struct, frozen=True):
     """What must not have changed for a hunt to count: the code, the plan's text, how many seeds, and how many finds
-    were enough; and whether the first one was shrunk."""
+    were enough; whether the first one was shrunk, and where it was kept."""
 
     code: str
     plan: str
     seeds: int
     enough: int
     shrunk: bool
+    kept: str = ""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -54,6 +55,6 @@ class Ledger:
                 out.write(msgspec.json.encode(Line(terms, hunt)) + b"\n")
 
 
-def terms_of(plan: Plan, *, seeds: int, enough: int, shrunk: bool) -> Terms:
+def terms_of(plan: Plan, *, seeds: int, enough: int, shrunk: bool, kept: str = "") -> Terms:
     """The terms of a hunt that is made now."""
-    return Terms(code_fingerprint(), plan.fingerprint, seeds, enough, shrunk)
+    return Terms(code_fingerprint(), plan.fingerprint, seeds, enough, shrunk, kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,13 @@ from harness.campaign.plan import load
 from harness.checkers import CHECKERS
 from harness.cli import cli
 from harness.coverage import PATH_IDS
+from harness.exit_codes import FAIL, PASS, UNKNOWN
 from harness.mutants import MUTANTS, Mutant
 from harness.mutants import hunt as hunting
 from harness.mutants.hunt import UNHARMED, Hunt, Size, page
 from harness.mutants.ledger import Ledger, terms_of
 from harness.mutants.plant import Make, replaced
+from harness.rundir import RunDirError, read_capsule
 
 TARGETS = (Breaker, Failover, Listener, scripts)
 
@@ -82,6 +85,69 @@ def test_a_seed_that_fails_without_the_mutant_too_is_no_find(monkeypatch):
     assert (hunt.found, hunt.anyway, hunt.first, hunt.by) == (1, 1, 1, {"recovers": 1})
     assert "**The code as it is was objected to**, in 1 seed: these are no finds." in page([hunt])
     assert not any("objected to" in line for line in page([Hunt("never-opens", seeds=3, found=1, first=1)]))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """What is kept of one mutant."""
+    folder = tmp_path_factory.mktemp("kept")
+    command = [
+        "mutants",
+        "worst-first",
+        "--seeds",
+        "12",
+        "--enough",
+        "1",
+        "--jobs",
+        "1",
+        "--shrink",
+        "--keep",
+        str(folder),
+    ]
+    assert CliRunner().invoke(cli, command, standalone_mode=False).return_value == PASS
+    return folder
+
+
+@pytest.mark.parametrize("folder", ["worst-first", "worst-first-shrunk"])
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("replay --no-report", FAIL, "the same history, byte for byte"),
+        ("explain", FAIL, "priority-order"),
+        ("compare", None, None),
+        ("shrink", PASS, "still fails priority-order"),
+    ],
+)
+def test_a_kept_capsules_mutant_is_planted_again(kept, tmp_path, monkeypatch, folder, command, code, told):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(kept / folder, "it")
+    assert read_capsule(Path("it")).mutant == "worst-first"
+    if not command.startswith("replay"):
+        Path("it/history.jsonl").unlink()  # so that it has to be run again
+    ran = CliRunner().invoke(cli, [*command.split(), "it"], standalone_mode=False)
+    assert ran.exception is None
+    assert "worst-first" in ran.output
+    assert "planted" in ran.output
+    if command == "compare":
+        assert ran.return_value in (PASS, UNKNOWN)
+        assert "failed nothing" not in ran.output
+        assert all(read_capsule(p).mutant == "worst-first" for p in tmp_path.glob("runs/*/2*/capsule.yaml"))
+        return
+    assert (ran.return_value, told in ran.output) == (code, True), ran.output
+    if command == "shrink":
+        again = CliRunner().invoke(cli, ["replay", "--no-report", "it/shrunk"], standalone_mode=False)
+        assert again.return_value == FAIL, again.output
+
+
+def test_a_capsules_mutant_must_be_in_the_catalogue(kept, tmp_path):
+    text = (kept / "worst-first" / "capsule.yaml").read_text()
+    (tmp_path / "capsule.yaml").write_text(text.replace("mutant: worst-first", "mutant: worst-frist"))
+    ran = CliRunner().invoke(cli, ["replay", str(tmp_path / "capsule.yaml")], standalone_mode=False)
+    assert isinstance(ran.exception, RunDirError)
+    assert "did you mean 'worst-first'" in str(ran.exception)
+    (tmp_path / "capsule.yaml").write_text(text.replace("mode: sim", "mode: real"))
+    with pytest.raises(RunDirError, match="only be planted in a simulation"):
+        read_capsule(tmp_path / "capsule.yaml")
 
 
 def test_a_size_says_that_the_runs_were_used_up():
