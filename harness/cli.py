@@ -28,7 +28,7 @@ from harness.exit_codes import (
     PASS,
 )
 from harness.failure_commands import compare_command, explain_command, shrink_command
-from harness.fault_table import described
+from harness.fault_table import FORMS, described
 from harness.metrics import METRICS
 from harness.mutants.again import planted
 from harness.mutants.command import mutants_command
@@ -161,7 +161,7 @@ def list_command() -> int:
 @cli.command()
 def faults() -> int:
     """Every fault a scenario may inject: its parameters, what does this to real systems, an example."""
-    for told in described():
+    for told in (FORMS, *described()):
         click.echo(told)
     return PASS
 

@@ -55,7 +55,13 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration),
-    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern.replace("?P<number>", "").replace("?P<unit>", "")}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": _DURATION.pattern.replace("?P<number>", "").replace("?P<unit>", ""),
+            "description": "a time, such as 300ms",
+        }
+    ),
 ]
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 Rate = Annotated[
@@ -68,5 +74,10 @@ Fraction = Annotated[
     float,
     BeforeValidator(parse_share),
     PlainSerializer(lambda share: f"{share * 100:.12g}%"),
-    WithJsonSchema({"oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"\d+%"}]}),
+    WithJsonSchema(
+        {
+            "oneOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": r"\d+%"}],
+            "description": "a part, 30% or 0.3",
+        }
+    ),
 ]

@@ -76,7 +76,13 @@ def _some(value: Any) -> Any:
 Workers = Annotated[
     Some,
     BeforeValidator(_some),
-    WithJsonSchema({"type": "string", "pattern": r"^(all|one|opener|probe_holder|\d+\s+of\s+\d+|\d+\.\d+)$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(all|one|opener|probe_holder|\d+\s+of\s+\d+|\d+\.\d+)$",
+            "description": "all, one, 2 of 12, 1.3, opener, probe_holder",
+        }
+    ),
 ]
 ALL = Some(text="all")
 ONE = Some(text="one", k=1)

@@ -24,6 +24,14 @@ def test_a_fault_can_be_done_in_the_worlds_that_it_names_and_says_why_in_no_othe
     assert (kind.worlds == BOTH) is (kind.why_not == "")
 
 
+def test_each_parameter_tells_what_it_may_be_and_what_it_is_unsaid() -> None:
+    told = {line for one in described() for line in one.splitlines()}
+    assert "  parameters: status (400 to 599; 503); share (a part, 30% or 0.3; 1)" in told
+    assert "  parameters: data (empty or persisted; empty)" in told
+    assert any("retry_after (a time, such as 300ms; optional); date (true or false; false)" in line for line in told)
+    assert any(line.endswith("rate (above 0.1, below 10; required)") for line in told)
+
+
 def test_every_fault_is_described_with_a_cause_and_an_example() -> None:
     told = list(described())
     assert len(told) == len(KINDS)
