@@ -153,7 +153,7 @@ def test_overlapping_faults_are_in_different_lanes() -> None:
         ({"at": "1s", "target": "worker", "inject": "kill", "workers": "1.3"}, "worker: kill, worker 1.3"),
         (
             {"at": "1s", "for": "2s", "target": "redis", "inject": "latency", "add": "100ms"},
-            "redis: latency +100ms",
+            "redis: latency +100ms, all workers",
         ),
         (
             {"at": "1s", "for": "9s", "target": "provider/openai", "inject": "rate_limit", "retry_after": "8s"},
