@@ -61,13 +61,8 @@ def _schema(kind: type[Fault]) -> dict[str, Any]:
 def _told(schema: dict[str, Any]) -> str:
     """In brackets: what it may be, and what it is if nothing is said."""
     default = schema["is"]
-    told = f"{default:g}" if isinstance(default, int | float) and not isinstance(default, bool) else default
-    may_be = _may_be(schema)
-    if default is None:
-        return f" ({may_be}; optional)"
-    if isinstance(default, bool):
-        return f" ({may_be}; {str(default).lower()})"
-    return f" ({may_be}; {told})"
+    unsaid = "optional" if default is None else f"{default:g}" if isinstance(default, float) else str(default).lower()
+    return f" ({_may_be(schema)}; {unsaid})"
 
 
 def _may_be(schema: dict[str, Any]) -> str:
